@@ -1,0 +1,76 @@
+"""The compositor: how a map student's twelve raw channels change the photo, in plain differentiable torch.
+
+`image = warp(photo, up(flow)) * up(A) + up(B)`. Everything that is not linear in the maps (exponential of the gain, mask) is
+folded at low resolution, so that only eight channels are upsampled. Always float32, whatever autocast says: flow needs
+fractions of a pixel. Not covered: the fast forms for runtimes (separable.py for ONNX, compress/fused.py for stylize).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FLOW_SCALE = 0.1  # raw 1.0 is a tenth of grid_sample's unit, a twentieth of the width: the largest flows stay near 1
+LOG_GAIN_LIMIT = 2.0
+MASK_OFFSET = 3.0  # the untrained mask is sigmoid(-3) = 0.05: a student starts as nearly the identity
+
+
+def downsample(photo: Tensor, resolution: int) -> Tensor:
+    """Area average of `photo` [N, C, H, W] float32 on a grid of `resolution` x `resolution`, any H and W.
+
+    Each output pixel is the exact mean over its rectangle of the photo, so the result hardly depends on the photo's size.
+    """
+    if photo.shape[-2:] == (resolution, resolution):
+        return photo
+    height, width = photo.shape[-2:]
+    with torch.autocast(photo.device.type, enabled=False):
+        rows = area_matrix(height, resolution, photo.device)
+        columns = area_matrix(width, resolution, photo.device)
+        return rows @ (photo.float() @ columns.T)
+
+
+def area_matrix(size: int, resolution: int, device: torch.device | None = None) -> Tensor:
+    """Weights [resolution, size] float32 of an exact area average along one axis; each row sums to 1."""
+    step = size / resolution
+    left = torch.arange(resolution, dtype=torch.float32, device=device)[:, None] * step
+    pixel = torch.arange(size, dtype=torch.float32, device=device)[None, :]
+    overlap = torch.minimum(left + step, pixel + 1) - torch.maximum(left, pixel)
+    return overlap.clamp(min=0) / step
+
+
+def fold(raw: Tensor) -> Tensor:
+    """Raw [N, 12, h, w] (flow 2, log gain 3, bias 3, residual 3, mask logit 1) to maps [N, 8, h, w] (flow 2, A 3, B 3).
+
+    With g = exp(log gain), m = mask and r = residual in [-1, 1]: A = g (1 - m), B = (g - 1 + bias) (1 - m) + r m, which is
+    ((photo + 1) g - 1 + bias) (1 - m) + r m for a photo in [-1, 1].
+    """
+    raw = raw.float()
+    flow = raw[:, 0:2] * FLOW_SCALE
+    gain = raw[:, 2:5].clamp(-LOG_GAIN_LIMIT, LOG_GAIN_LIMIT).exp()
+    bias, residual = raw[:, 5:8], raw[:, 8:11].tanh()
+    mask = (raw[:, 11:12] - MASK_OFFSET).sigmoid()
+    kept = 1 - mask
+    return torch.cat([flow, gain * kept, (gain - 1 + bias) * kept + residual * mask], dim=1)
+
+
+def composite(photo: Tensor, maps: Tensor) -> Tensor:
+    """Apply maps [N, 8, h, w] to photo [N, 3, H, W] in [-1, 1]: the image [N, 3, H, W], not clamped."""
+    size = (int(photo.shape[-2]), int(photo.shape[-1]))
+    with torch.autocast(photo.device.type, enabled=False):
+        full = F.interpolate(maps.float(), size=size, mode="bilinear", align_corners=False)
+        return warp(photo.float(), full[:, 0:2]) * full[:, 2:5] + full[:, 5:8]
+
+
+def warp(photo: Tensor, flow: Tensor) -> Tensor:
+    """Backward warp: out(p) = photo(p + flow(p)), flow [N, 2, H, W] (x, y) in units where the full width or height is 2."""
+    grid = identity_grid(photo) + flow.permute(0, 2, 3, 1)
+    return F.grid_sample(photo, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def identity_grid(photo: Tensor) -> Tensor:
+    """Pixel centres [1, H, W, 2] (x, y) in [-1, 1] of a photo [N, C, H, W]."""
+    height, width = photo.shape[-2:]
+    y = (torch.arange(height, dtype=torch.float32, device=photo.device) + 0.5) * (2 / height) - 1
+    x = (torch.arange(width, dtype=torch.float32, device=photo.device) + 0.5) * (2 / width) - 1
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)[None]

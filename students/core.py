@@ -1,0 +1,94 @@
+"""The core: the small network that sees the photo at low resolution, built only of what integer hardware runs well.
+
+3x3 convolutions of stride 2, residual blocks at stride 8, nearest upsampling, additions; BatchNorm (fused before quantization)
+and ReLU6. No instance normalisation, reflection padding, transposed convolution, concatenation or attention. Not covered:
+what the twelve output channels mean (compositor.py, rgb.py).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from students.architecture import RAW_CHANNELS, Architecture, BlockKind, Channels
+
+BATCH_NORM_MOMENTUM = 0.05  # short distillations of small batches: half the default averages over 20 steps, not 10
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution without bias and BatchNorm; zero padding keeps the size at stride 1."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, momentum=BATCH_NORM_MOMENTUM),
+    )
+
+
+def conv_norm_act(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """`conv_norm` followed by ReLU6, whose fixed range suits 8 bits."""
+    return conv_norm(inputs, outputs, kernel, stride, groups).append(nn.ReLU6())
+
+
+class Residual(nn.Module):
+    """x + f(x), then ReLU6: f is two 3x3 convolutions (plain) or 1x1, depthwise 3x3, 1x1 (inverted)."""
+
+    def __init__(self, channels: int, hidden: int, kind: BlockKind) -> None:
+        super().__init__()
+        layers = [conv_norm_act(channels, hidden), conv_norm(hidden, channels)]
+        if kind == "inverted":
+            depthwise = conv_norm_act(hidden, hidden, groups=hidden)
+            layers = [conv_norm_act(channels, hidden, 1), depthwise, conv_norm(hidden, channels, 1)]
+        self.body = nn.Sequential(*layers)
+        self.act = nn.ReLU6()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] to the same shape, values in [0, 6]."""
+        out: Tensor = self.act(x + self.body(x))
+        return out
+
+
+class Core(nn.Module):
+    """[N, 3, r, r] float32 in [-1, 1] to raw [N, 12, r/2, r/2]; `bottom` gives the feature tap, `head` stays in float."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        channels = architecture.channels
+        self.stem = conv_norm_act(3, channels.stem, stride=2)
+        self.middle = conv_norm_act(channels.stem, channels.middle, stride=2)
+        self.down = conv_norm_act(channels.middle, channels.bottom, stride=2)
+        blocks = [Residual(channels.bottom, hidden, architecture.block) for hidden in channels.blocks]
+        self.bottom = nn.Sequential(*blocks) if blocks else nn.Identity()
+        self.up = nn.Upsample(scale_factor=2.0, mode="nearest")
+        self.up_middle = conv_norm_act(channels.bottom, channels.middle)
+        self.up_stem = conv_norm_act(channels.middle, channels.stem)
+        self.head = nn.Conv2d(channels.stem, RAW_CHANNELS, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, low: Tensor) -> Tensor:
+        """[N, 3, r, r] to raw [N, 12, r/2, r/2], unbounded."""
+        stem = self.stem(low)
+        middle = self.middle(stem)
+        bottom = self.bottom(self.down(middle))
+        middle = self.up_middle(self.up(bottom)) + middle
+        stem = self.up_stem(self.up(middle)) + stem
+        raw: Tensor = self.head(stem)
+        return raw
+
+
+def widths_of(core: nn.Module) -> Channels:
+    """The channel counts that the tensors of a core have now, also after pruning cut them in place."""
+    return Channels(
+        stem=_outputs(core, "stem.0"),
+        middle=_outputs(core, "middle.0"),
+        bottom=_outputs(core, "down.0"),
+        blocks=tuple(
+            _outputs(core, f"bottom.{i}.body.0.0") for i, _ in enumerate(core.get_submodule("bottom").children())
+        ),
+    )
+
+
+def _outputs(core: nn.Module, name: str) -> int:
+    weight = core.get_submodule(name).get_parameter("weight")
+    assert isinstance(weight, torch.Tensor)
+    return int(weight.shape[0])
