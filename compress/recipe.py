@@ -1,0 +1,246 @@
+"""The recipe: one frozen section per stage, unit and range beside each field.
+
+Two kinds of recipe share the file format: `Recipe` (a teacher compressed into tiers) and `TeacherRecipe` (the training of a
+teacher). Reading a file into them, with all its problems at once, is `compress.reading`; what follows from a recipe is
+`compress.plan`. No field has a hidden meaning: an absent field has the default that stands here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Size = Annotated[int, Field(ge=32, le=1024, multiple_of=16, description="pixels a side, a multiple of 16")]
+Images = Annotated[int, Field(ge=1, le=100_000_000, description="images seen in training")]
+Count = Annotated[int, Field(ge=0, le=10_000_000, description="number of images")]
+Some = Annotated[int, Field(ge=1, le=10_000_000, description="number of images, at least 1")]
+Batch = Annotated[int, Field(ge=1, le=1024, description="images a step")]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1, description="seed of the random numbers")]
+Rate = Annotated[float, Field(gt=0, le=1, description="learning rate at the start of the cosine")]
+Decay = Annotated[float, Field(ge=0, lt=1, description="decay of the weights' moving average, a step")]
+Share = Annotated[float, Field(ge=0, le=1, description="share, 0..1")]
+Weight = Annotated[float, Field(ge=0, le=1e6, description="weight of a loss; 0 switches it off")]
+Macs = Annotated[int, Field(ge=1_000, le=10**13, description="true multiply-accumulates for one picture")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="lower-case letters, digits, . _ -")]
+Precision = Literal["bfloat16", "float32"]
+Loss = Literal["pixel", "haar", "maps", "taps", "identity"]
+Gate = Literal[
+    "psnr_mean_db", "psnr_p5_db", "ssim_mean", "perceptual_mean", "haar_ratio", "kid_delta_upper",
+    "identity_delta_mean", "identity_delta_p5", "rank1_relative", "parity_levels_p99", "int8_psnr_db",
+    "integer_convolutions_share", "macs", "size_bytes", "latency_ms",
+]  # fmt: skip
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, strict about types, no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TeacherSettings(Section):
+    """Which network is imitated."""
+
+    network: str = Field(min_length=1, description="name of a shipped teacher, or path of a .safetensors file")
+
+
+class InputSettings(Section):
+    """A set of aligned portraits: rendered ones, photographs, or both."""
+
+    size: Size = 128
+    rendered: Count
+    rendered_seed: Seed
+    photos: tuple[str, ...] = Field((), description="folders of photographs, relative to the recipe")
+
+
+class StudentSettings(Section):
+    """A student before pruning."""
+
+    family: Literal["map", "rgb"] = "map"
+    width: int = Field(ge=8, le=512, multiple_of=8, description="channels of the first convolution")
+    core_resolution: int = Field(ge=32, le=512, multiple_of=16, description="pixels a side that the core sees")
+    blocks: int = Field(ge=0, le=32, description="blocks at the smallest scale")
+    block: Literal["plain", "inverted"] = "plain"
+
+
+class BudgetSettings(Section):
+    """What a tier may cost, and where that is measured."""
+
+    macs: Macs
+    size_bytes: int = Field(ge=1_000, le=10**10, description="bytes of the exported file")
+    latency_ms: float = Field(gt=0, le=60_000, description="milliseconds a photograph")
+    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    threads: int = Field(1, ge=1, le=256, description="threads of the runtime")
+    photo_size: Annotated[int, Field(ge=32, le=8192, description="pixels a side of the timed photograph")] = 512
+
+
+class DistillSettings(Section):
+    """A training of a student against the stored teacher; the budget is images, not steps."""
+
+    images: Images
+    batch: Batch = 16
+    learning_rate: Rate
+    ema: Decay = 0.998
+    weights: dict[Loss, Weight] = Field(min_length=1, description="weight of each loss; absent is off")
+    precision: Precision = "bfloat16"
+
+
+class PruneSettings(Section):
+    """Structural pruning to a budget of true MACs of the core."""
+
+    macs: Macs
+    importance: Literal["group_magnitude", "lamp", "taylor", "random"] = "group_magnitude"
+    round_to: int = Field(8, ge=1, le=64, description="channels stay multiples of this")
+    images: Some = 64
+
+
+class QuantizeSettings(Section):
+    """Calibration, and a short training with simulated int8."""
+
+    calibration_images: Some = 200
+    images: Count = Field(description="images of quantization-aware training; 0 is calibration alone")
+    batch: Batch = 16
+    learning_rate: Rate = 2e-5
+    freeze_ranges_at: Share = Field(0.5, description="share of the training after which ranges stand still")
+    weights: dict[Loss, Weight] = Field(min_length=1, description="weight of each loss; absent is off")
+
+
+class ExportSettings(Section):
+    """The ONNX file."""
+
+    opset: int = Field(18, ge=17, le=23, description="ONNX operator set")
+
+
+class GateSettings(Section):
+    """Bounds of one number; None is no bound on that side."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class TierSettings(Section):
+    """One tier: architecture, precision, budget, and how it is reached and judged."""
+
+    student: StudentSettings
+    precision: Literal["int8"] = "int8"
+    budget: BudgetSettings
+    distill: DistillSettings
+    prune: PruneSettings
+    finetune: DistillSettings
+    quantize: QuantizeSettings
+    export: ExportSettings = ExportSettings()
+    gates: dict[Gate, GateSettings] = Field(min_length=1, description="what a candidate must reach to be published")
+
+
+class ReportSettings(Section):
+    """The page for people."""
+
+    worst: int = Field(16, ge=1, le=256, description="worst cases shown for each tier")
+
+
+class Recipe(Section):
+    """A teacher compressed into tiers: `kcompress run` makes, judges and publishes them."""
+
+    name: Name
+    seed: Seed = 0
+    teacher: TeacherSettings
+    inputs: InputSettings
+    test: InputSettings
+    tiers: dict[Name, TierSettings] = Field(min_length=1)
+    report: ReportSettings = ReportSettings()
+
+
+class TeacherArchitecture(Section):
+    """The record of a KStyleGAN; see `teachers.Architecture`."""
+
+    channels: tuple[int, int, int, int, int] = Field(description="widths at strides 1, 2, 4, 8, 16; multiples of 16")
+    blocks: tuple[int, int, int, int] = (1, 2, 4, 4)
+    render_blocks: tuple[int, int, int] = (4, 2, 1)
+    style_channels: int = Field(256, ge=8, le=4096, description="length of the style code w")
+    coefficients: int = Field(64, ge=1, le=1024, description="identity and expression coefficients predicted")
+    styles: int = Field(1, ge=1, le=1024, description="learned styles")
+
+
+class PairSettings(Section):
+    """Rendered photo and cartoon pairs for the training of a teacher."""
+
+    count: Some
+    seed: Seed
+    size: Size = 128
+    assets: str = Field("", description="folder of MakeHuman assets, relative to the recipe; empty is none")
+
+
+class ValidationSettings(Section):
+    """Rendered pairs kept apart from training."""
+
+    count: Some
+    seed: Seed
+
+
+class PhaseSettings(Section):
+    """One phase of a teacher's training; small sizes first is the cheap way."""
+
+    size: Size
+    images: Images
+    batch: Batch
+    learning_rate: Rate
+
+
+class TrainingSettings(Section):
+    """A teacher's training: multi-task, multi-scale, in phases."""
+
+    architecture: TeacherArchitecture
+    pairs: PairSettings
+    validation: ValidationSettings
+    phases: tuple[PhaseSettings, ...] = Field(min_length=1)
+    precision: Precision = "bfloat16"
+    ema: Decay = 0.999
+    weights: dict[str, Weight] = Field(min_length=1, description="weight of each task's loss")
+    initial: str = Field("", description="weights to start from (.safetensors), relative to the recipe; empty is none")
+
+
+class TeacherRecipe(Section):
+    """The training of a teacher: `kcompress run` writes its weights."""
+
+    name: Name
+    seed: Seed = 0
+    training: TrainingSettings
+
+
+class DistillStep(DistillSettings):
+    """What the distill stage is told: its training and the student that it starts from nothing."""
+
+    student: StudentSettings
+
+
+class VerifyStep(Section):
+    """What the verify stage is told."""
+
+    tier: Name
+    precision: Literal["int8"]
+    budget: BudgetSettings
+    gates: dict[Gate, GateSettings]
+
+
+class ReportStep(ReportSettings):
+    """What the report stage is told."""
+
+    name: Name
+
+
+class PairStep(Section):
+    """What the pairs stage is told."""
+
+    pairs: PairSettings
+    validation: ValidationSettings
+
+
+class TeachStep(Section):
+    """What the teach stage is told; its pairs come as an artifact."""
+
+    architecture: TeacherArchitecture
+    phases: tuple[PhaseSettings, ...]
+    precision: Precision
+    ema: Decay
+    weights: dict[str, Weight]
+    initial: str
