@@ -1,12 +1,12 @@
 """Gates: what a candidate must reach before it is published, and how a verdict is made of measured numbers.
 
 Rules, for every gate:
-- it passes only if the bound of its 95 % interval does: the lower end for a minimum, the upper end for a maximum; counted
-  numbers (bytes, MACs) have no interval;
-- gates on images are judged for each part of the test set on its own, `rendered` and `photographs`, if it has at least 30
-  images; a smaller part is named in the verdict as not judged, and at least one part must be large enough;
-- a 5th percentile needs 72 images: with fewer, even the worst image seen is no 95 % bound for it. The gate is then undecided,
-  which does not pass;
+- it passes only if the bound of its 95 % interval does: the lower end for a minimum, the upper end for a maximum;
+  counted numbers (bytes, MACs) have no interval;
+- gates on images are judged for each part of the test set on its own, `rendered` and `photographs`, if it has at least
+  30 images; a smaller part is named in the verdict as not judged, and at least one part must be large enough;
+- a 5th percentile needs 72 images: with fewer, even the worst image seen is no 95 % bound for it. The gate is then
+  undecided, which does not pass;
 - a gate that is unknown, or whose number could not be computed, is an error, never a pass.
 
 This module imports nothing heavy, so that recipes can be checked against its table. It measures nothing.
@@ -23,8 +23,7 @@ from compress.errors import InputError, StageError
 from compress.metrics.estimate import Estimate
 
 FEWEST_IMAGES = 30
-# 0.95^n < 0.025: the worst of n images then lies below the 5th percentile with the confidence of one end of a 95 % interval.
-FEWEST_FOR_P5 = 72
+FEWEST_FOR_P5 = 72  # the first n of 0.95^n < 0.025: at least one image then lies below the true 5th percentile
 PARTS = ("rendered", "photographs")
 WHOLE = "model"
 
@@ -128,8 +127,8 @@ def judged_parts(counts: Mapping[str, int]) -> list[str]:
 def evaluate(bounds: Mapping[str, Bound], measured: Measured) -> list[GateResult]:
     """Judge every gate of `bounds` by `measured` {part or "model": {gate: estimate}}.
 
-    Raises InputError for an unknown gate or one without a bound, StageError for one whose number is missing or not finite,
-    or if nothing of the test set was measured.
+    Raises InputError for an unknown gate or one without a bound, StageError for one whose number is missing or not
+    finite, or if nothing of the test set was measured.
     """
     parts = [part for part in measured if part != WHOLE]
     results = []
@@ -147,8 +146,8 @@ def evaluate(bounds: Mapping[str, Bound], measured: Measured) -> list[GateResult
 def _judge(name: str, subset: str, bound: Bound, numbers: Mapping[str, Estimate]) -> GateResult:
     estimate = numbers.get(name)
     if estimate is None or not estimate.finite:
-        value = "not measured" if estimate is None else f"{estimate.value:g} ({estimate.lower:g} to {estimate.upper:g})"
-        raise StageError(f"gates.{name} on {subset}: {value}, so it cannot be judged; mend the measurement or drop the gate")
+        value = "not measured" if estimate is None else f"{estimate.value:g} ({estimate.lower:g}, {estimate.upper:g})"
+        raise StageError(f"gates.{name} on {subset}: {value}, it cannot be judged; mend the cause or drop it")
     fewest = GATES[name].fewest
     if GATES[name].per_image and estimate.n < fewest:
         detail = f"undecided: {estimate.n} images, needs {fewest - estimate.n} more"

@@ -33,14 +33,15 @@ class Row:
 def amplified_difference(image: Bytes, target: Bytes, factor: int = 4) -> Bytes:
     """|image - target| * factor as a picture: black where equal."""
     gap = np.abs(image.astype(np.int16) - target.astype(np.int16)) * factor
-    return np.minimum(gap, 255).astype(np.uint8)
+    picture: Bytes = np.minimum(gap, 255).astype(np.uint8)
+    return picture
 
 
 def contact_sheet(rows: Sequence[Row], titles: Sequence[str], path: Path) -> None:
     """Draw `rows` below their column `titles` and write a PNG at `path`.
 
-    Raises ValueError if there is no row, a row has another number of pictures than titles, or sizes differ; StorageError if
-    the file cannot be written.
+    Raises ValueError if there is no row, a row has another number of pictures than titles, or sizes differ;
+    StorageError if the file cannot be written.
     """
     if not rows or any(len(row.pictures) != len(titles) for row in rows):
         raise ValueError(f"a sheet of {len(rows)} rows needs {len(titles)} pictures in each")

@@ -7,8 +7,8 @@
     identity      is it still the same person
     latency       time of several callables, measured in turns
 
-Which of them gate a release is `compress.gates`; reading files and running models is `compress.stages.verify`. Not covered:
-steadiness over time, landmarks, groups of people. There is no FID: it is biased below thousands of images.
+Which of them gate a release is `compress.gates`; reading files and running models is `compress.stages.verify`. Not
+covered: steadiness over time, landmarks, groups of people. There is no FID: it is biased below thousands of images.
 """
 
 from __future__ import annotations

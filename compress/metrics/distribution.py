@@ -28,9 +28,9 @@ def polynomial_kernel(x: Floats, y: Floats) -> Floats:
 def kid(student: Floats, teacher: Floats, seed: int) -> Estimate:
     """Unbiased squared MMD of pooled features [n, d] of student and teacher, row i of both from photo i; 0 if equal.
 
-    Because rows are pairs, the terms of a photo with itself are left out of all three sums: with them the estimate would
-    be biased downwards. The interval resamples photos, and leaves out a photo's copies of itself in the same way. Of more
-    than 2,000 photos, 2,000 drawn by `seed` are used. Raises ValueError below 4.
+    Because rows are pairs, the terms of a photo with itself are left out of all three sums: with them the estimate
+    would be biased downwards. The interval resamples photos, and leaves out a photo's copies of itself in the same way.
+    Of more than 2,000 photos, 2,000 drawn by `seed` are used. Raises ValueError below 4.
     Source: Gretton et al., JMLR 13, 2012, lemma 6, equation 4, with the kernel of KID.
     """
     rows = _draw(len(student), seed)
@@ -50,8 +50,8 @@ def kid(student: Floats, teacher: Floats, seed: int) -> Estimate:
 def noise_floor(teacher: Floats, seed: int) -> Estimate:
     """KID of the teacher against itself: 200 random splits of its features [n, d] into halves, unpaired.
 
-    The value is the mean (0 but for rounding, the estimator being unbiased) and the interval holds 95 % of the splits: a KID
-    within it cannot be told from none by unpaired halves. Raises ValueError below 4 images.
+    The value is the mean (0 but for rounding, the estimator being unbiased) and the interval holds 95 % of the splits:
+    a KID within it cannot be told from none by unpaired halves. Raises ValueError below 4 images.
     """
     rows = _draw(len(teacher), seed)
     features = teacher[rows].astype(np.float64)

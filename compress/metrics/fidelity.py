@@ -49,7 +49,8 @@ def _window(x: Floats) -> Floats:
 def ssim(images: Bytes, targets: Bytes) -> Floats:
     """Structural similarity [N], mean over pixels and colours; 1 is identical.
 
-    Raises ValueError for images below 11 px. Source: Wang et al., IEEE TIP 13(4), 2004, equation 13, window without padding.
+    Raises ValueError for images below 11 px. Source: Wang et al., IEEE TIP 13(4), 2004, equation 13, window without
+    padding.
     """
     if min(images.shape[1:3]) < _WINDOW:
         raise ValueError(f"ssim of {images.shape[1]} x {images.shape[2]} px needs at least {_WINDOW} px")
@@ -62,10 +63,10 @@ def ssim(images: Bytes, targets: Bytes) -> Floats:
 
 
 def haar_energy(images: Bytes) -> Floats:
-    """Energy of the high bands of an orthonormal Haar transform, [N, 3]: finest level first, summed over bands and colours.
+    """Energy of the high bands of an orthonormal Haar transform, [N, 3], finest level first.
 
-    What does not fit a multiple of 8 px at the right and lower edge is left out. Raises ValueError below 8 px. The ratio of a
-    student's sum to its teacher's is below 1 for blur, above 1 for ringing and noise.
+    What does not fit a multiple of 8 px at the right and lower edge is left out. Raises ValueError below 8 px. The
+    ratio of a student's sum to its teacher's is below 1 for blur, above 1 for ringing and noise.
     """
     side = 2**HAAR_LEVELS
     height, width = images.shape[1] // side * side, images.shape[2] // side * side
@@ -82,10 +83,10 @@ def haar_energy(images: Bytes) -> Floats:
 
 
 def feature_distance(maps: Sequence[Floats], targets: Sequence[Floats]) -> Floats:
-    """Distance in feature space [N], 0..4: squared difference of unit channel vectors, mean over pixels, then over layers.
+    """Distance in feature space [N], 0..4: squared difference of unit channel vectors, mean over pixels and layers.
 
-    `maps` and `targets`: one [N, C, h, w] per layer of the named backbone. Source: Zhang et al., LPIPS, CVPR 2018, equation 1,
-    without its learned weights.
+    `maps` and `targets`: one [N, C, h, w] per layer of the named backbone. Source: Zhang et al., LPIPS, CVPR 2018,
+    equation 1, without its learned weights.
     """
     layers = []
     for s, t in zip(maps, targets, strict=True):

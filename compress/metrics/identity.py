@@ -1,7 +1,8 @@
 """Whether the student's picture still shows the person in the photo, judged beside the teacher's picture.
 
-Photo identity networks are unsafe as absolute measures on cartoons, so both numbers are relative to the teacher. Embeddings
-are unit rows [n, d] of one named network. If that network was also a loss of the training, it grades its own pupil: say so.
+Photo identity networks are unsafe as absolute measures on cartoons, so both numbers are relative to the teacher.
+Embeddings are unit rows [n, d] of one named network. If that network was also a loss of the training, it grades its own
+pupil: say so.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def similarity(first: Floats, second: Floats) -> Floats:
 
 
 def delta(photo: Floats, student: Floats, teacher: Floats) -> Floats:
-    """cos(E photo, E student) - cos(E photo, E teacher), [n]; below 0 the student lost identity that the teacher kept."""
+    """cos(E photo, E student) - cos(E photo, E teacher), [n]; below 0 the student lost likeness."""
     return similarity(photo, student) - similarity(photo, teacher)
 
 
@@ -36,7 +37,8 @@ def found(photo: Floats, pictures: Floats) -> Floats:
     scores = pictures @ photo.T
     own = np.diag(scores).copy()
     np.fill_diagonal(scores, -np.inf)
-    return (own > scores.max(axis=1)).astype(np.float64)
+    hits: Floats = (own > scores.max(axis=1)).astype(np.float64)
+    return hits
 
 
 def rank1_relative(photo: Floats, student: Floats, teacher: Floats, seed: int) -> Estimate:

@@ -1,7 +1,7 @@
 """Time of several callables, measured in turns so that whatever else the machine does hits all of them alike.
 
-Two clocks: wall time, which a user feels, and the processor time of the calling thread, which other jobs do not stretch much
-and which says the truth only for work of one thread.
+Two clocks: wall time, which a user feels, and the processor time of the calling thread, which other jobs do not stretch
+much and which says the truth only for work of one thread.
 """
 
 from __future__ import annotations

@@ -1,0 +1,166 @@
+"""Metrics against values computed by hand or by independent code (scipy, scikit-learn)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from sklearn.metrics.pairwise import polynomial_kernel
+
+from compress.metrics import distribution, fidelity, identity, intervals, latency
+
+EXACT = 1e-9  # double precision on both sides
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    noise = np.random.default_rng(0).normal(size=(3, 40, 48, 3))
+    smooth = gaussian_filter(noise, (0, 3, 3, 0))
+    return np.clip(128 + 400 * smooth + 8 * noise, 0, 255).astype(np.uint8)
+
+
+def test_psnr_of_constant_error_is_the_formula() -> None:
+    images = np.full((2, 8, 8, 3), 100, np.uint8)
+    targets = images + np.array([5, 1], np.uint8)[:, None, None, None]
+    expected = [20 * np.log10(255 / 5), 20 * np.log10(255)]
+    assert fidelity.psnr(images, targets) == pytest.approx(expected, abs=EXACT)
+
+
+def test_psnr_of_identical_images_is_finite() -> None:
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    assert fidelity.psnr(images, images) == pytest.approx([fidelity.BEST_PSNR_DB])
+
+
+def test_ssim_agrees_with_scipy_reference(pictures: np.ndarray) -> None:
+    x = pictures.astype(float)
+    y = np.clip(0.8 * x + 10 + np.random.default_rng(1).normal(0, 6, x.shape), 0, 255).astype(np.uint8).astype(float)
+
+    def blur(z: np.ndarray) -> np.ndarray:
+        return gaussian_filter(z, (0, 1.5, 1.5, 0), truncate=3.5)[:, 5:-5, 5:-5]
+
+    mx, my = blur(x), blur(y)
+    structure = 2 * (blur(x * y) - mx * my) + 58.5225
+    spread = blur(x * x) - mx**2 + blur(y * y) - my**2 + 58.5225
+    expected = ((2 * mx * my + 6.5025) * structure / ((mx**2 + my**2 + 6.5025) * spread)).mean((1, 2, 3))
+    assert fidelity.ssim(pictures, y.astype(np.uint8)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ssim_of_tiny_image_is_refused() -> None:
+    tiny = np.zeros((1, 10, 16, 3), np.uint8)
+    with pytest.raises(ValueError, match="10 x 16 px needs at least 11"):
+        fidelity.ssim(tiny, tiny)
+
+
+def test_haar_energy_of_checkerboard_is_all_in_the_finest_level() -> None:
+    board = np.indices((8, 8)).sum(0) % 2 * 200
+    image = np.repeat(board[None, :, :, None], 3, axis=3).astype(np.uint8)
+    # Each of 16 blocks has diagonal coefficient (0 - 200 - 200 + 0) / 2 = -200.
+    assert fidelity.haar_energy(image)[0] == pytest.approx([3 * 16 * 200**2, 0, 0])
+
+
+def test_haar_energy_and_mean_keep_all_energy() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
+    # An orthonormal transform: high bands plus the remaining 1 x 1 low band, 8 * mean.
+    low = np.square(8 * image.astype(float).mean((1, 2))).sum()
+    assert fidelity.haar_energy(image).sum() + low == pytest.approx(np.square(image.astype(float)).sum())
+
+
+def test_haar_energy_of_tiny_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="4 x 64 px needs at least 8"):
+        fidelity.haar_energy(np.zeros((1, 4, 64, 3), np.uint8))
+
+
+def test_feature_distance_of_known_angles() -> None:
+    s = np.array([3.0, 0.0]).reshape(1, 2, 1, 1)
+    t = np.array([0.0, 7.0]).reshape(1, 2, 1, 1)
+    # Right angle: squared chord 2; equal direction: 0; the mean over the two layers is 1.
+    assert fidelity.feature_distance([s, s], [t, 5 * s]) == pytest.approx([1.0])
+
+
+def test_kid_agrees_with_loops_and_sklearn() -> None:
+    generator = np.random.default_rng(3)
+    s, t = generator.normal(size=(7, 5)), generator.normal(0.5, 1, size=(7, 5))
+    kss, ktt, kst = (polynomial_kernel(a, b, degree=3, coef0=1) for a, b in ((s, s), (t, t), (s, t)))
+    pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
+    expected = np.mean([kss[i, j] + ktt[i, j] - kst[i, j] - kst[j, i] for i, j in pairs])
+    assert distribution.kid(s, t, seed=0).value == pytest.approx(expected, abs=EXACT)
+
+
+def test_kid_of_equal_features_is_zero() -> None:
+    features = np.random.default_rng(4).normal(size=(20, 6))
+    kid = distribution.kid(features, features.copy(), seed=0)
+    assert (kid.lower, kid.value, kid.upper) == pytest.approx((0, 0, 0), abs=EXACT)
+
+
+def test_kid_interval_grows_with_the_shift_and_excludes_zero() -> None:
+    generator = np.random.default_rng(5)
+    features = generator.normal(size=(150, 8))
+    near, far = (distribution.kid(features + step, features, seed=0) for step in (0.2, 0.8))
+    assert 0 < near.lower < near.upper < far.lower
+
+
+def test_kid_of_too_few_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="3 images needs at least 4"):
+        distribution.kid(np.zeros((3, 2)), np.zeros((3, 2)), seed=0)
+
+
+def test_noise_floor_is_centred_on_zero_and_covers_another_draw() -> None:
+    generator = np.random.default_rng(6)
+    floor = distribution.noise_floor(generator.normal(size=(120, 8)), seed=0)
+    spread = floor.upper - floor.lower
+    assert floor.lower < 0 < floor.upper
+    assert abs(floor.value) < 0.1 * spread
+
+
+def test_interval_of_the_mean_holds_the_truth_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(7)
+    estimates = [intervals.mean(generator.normal(size=60), seed) for seed in range(200)]
+    # 200 repeats at 95 %: fewer than 88 % or all of them would be 4 standard errors away.
+    assert 0.88 < np.mean([e.lower <= 0 <= e.upper for e in estimates]) < 1
+
+
+def test_interval_of_a_percentile_contains_it() -> None:
+    values = np.arange(200.0)
+    estimate = intervals.percentile(values, 5, seed=0)
+    assert estimate.value == pytest.approx(9.95)
+    assert 3 <= estimate.lower < 9.95 < estimate.upper <= 18
+
+
+def test_interval_is_the_same_for_the_same_seed() -> None:
+    values = np.random.default_rng(8).normal(size=50)
+    assert intervals.mean(values, 3) == intervals.mean(values, 3) != intervals.mean(values, 4)
+
+
+def test_interval_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty sample"):
+        intervals.mean(np.zeros(0), 0)
+
+
+def test_identity_delta_is_the_difference_of_cosines() -> None:
+    photo, student, teacher = np.array([[2.0, 0]]), np.array([[1.0, 1]]), np.array([[0.0, 3]])
+    assert identity.delta(photo, student, teacher) == pytest.approx([np.sqrt(0.5)])
+
+
+def test_rank1_relative_counts_the_student_by_the_teacher() -> None:
+    photo = np.eye(4)
+    student = np.eye(4)[[0, 1, 0, 3]]  # the third picture shows the first person
+    assert identity.found(photo, student).tolist() == [1, 1, 0, 1]
+    assert identity.rank1_relative(photo, student, photo, 0).value == pytest.approx(0.75)
+
+
+def test_rank1_of_a_constant_picture_is_not_found() -> None:
+    photo = np.ones((5, 3))
+    assert not identity.found(photo, photo).any()
+
+
+def test_rank1_relative_to_a_lost_teacher_is_refused() -> None:
+    photo, lost = np.eye(3), np.roll(np.eye(3), 1, axis=0)
+    with pytest.raises(ValueError, match="no picture of the teacher finds its photo"):
+        identity.rank1_relative(photo, photo, lost, 0)
+
+
+def test_latency_takes_turns_and_drops_the_warm_up() -> None:
+    order: list[str] = []
+    measured = latency.measure({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds=4, warm_up=2)
+    assert order == ["a", "b"] * 6
+    assert len(measured["a"].wall_ms) == len(measured["b"].thread_ms) == 4
