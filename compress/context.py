@@ -1,7 +1,7 @@
 """What a stage is told about its surroundings: device, seed and where to show progress.
 
-On a terminal progress is one live line per task with rate and time left (rich); anywhere else it is a plain line now and
-then. It holds no settings: those come from the recipe's sections.
+On a terminal progress is one live line per task with rate and time left (rich); anywhere else it is a plain line now
+and then. It holds no settings: those come from the recipe's sections.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Task:
 
 
 class Progress:
-    """Shows tasks and messages on `stream`: live lines on a terminal, plain ones (every 30 s and at the end) otherwise."""
+    """Shows tasks and messages: live lines on a terminal, plain ones (every 30 s and at the end) elsewhere."""
 
     def __init__(self, stream: TextIO | None = None, interactive: bool | None = None) -> None:
         self._stream = stream if stream is not None else sys.stderr
@@ -81,10 +81,9 @@ class Progress:
 
     @contextmanager
     def task(self, label: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        """A task of `total` units, of which `done` were finished earlier; its last state is shown also after an error."""
-        with self._live_task(label, total, unit, done) if self._interactive else self._quiet(
-            label, total, unit, done
-        ) as task:
+        """A task of `total` units, `done` of them finished earlier; its last state is shown also after an error."""
+        shown = self._live_task if self._interactive else self._quiet
+        with shown(label, total, unit, done) as task:
             yield task
 
     @contextmanager

@@ -47,12 +47,10 @@ class Document:
         """The raw value at a place, or None if it is absent."""
         value = self.data
         for key in place:
-            if isinstance(value, dict) and key in value:
-                value = value[key]
-            elif isinstance(value, list) and isinstance(key, int) and key < len(value):
-                value = value[key]
-            else:
+            keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+            if key not in keys:
                 return None
+            value = value[key]
         return value
 
 
@@ -91,14 +89,16 @@ def read(path: Path) -> Document:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        raise RecipeError(path, [f"line {line}: not valid YAML ({reason}); correct this line or the one before"]) from None
+        problem = f"line {line}: not valid YAML ({reason}); correct this line or the one before"
+        raise RecipeError(path, [problem]) from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]  # types-PyYAML leaves it untyped
+        loader.dispose()
     if node is None:
         raise RecipeError(path, ["line 1: the file is empty; start from recipes/quickstart.yaml"])
     document = Document(path)
     for line, tag in loader.tags:
-        document.problems.append((line, (), f"the tag {_shorten(tag)} is not allowed; recipes are plain data, remove it"))
+        written = tag.replace("tag:yaml.org,2002:", "!!")
+        document.problems.append((line, (), f"the tag {written} is not allowed; recipes are plain data, remove it"))
     document.data = _Converter(document).convert(node, (), ())
     return document
 
@@ -139,7 +139,7 @@ class _Converter:
         self._document.lines.setdefault(place, line)
         self._count += 1
         if id(node) in parents:
-            return self._problem(line, place, "the alias refers to a section that it stands in; write the values out")
+            return self._problem(line, place, "the alias refers to a section around it; write the values out")
         if self._count == MAX_VALUES:
             self._problem(line, place, f"more than {MAX_VALUES} values; write less, or fewer aliases")
         if self._count >= MAX_VALUES:
@@ -194,7 +194,3 @@ class _Converter:
 
     def _problem(self, line: int, place: Place, sentence: str) -> None:
         self._document.problems.append((line, place, sentence))
-
-
-def _shorten(tag: str) -> str:
-    return tag.replace("tag:yaml.org,2002:", "!!")

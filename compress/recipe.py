@@ -1,8 +1,8 @@
 """The recipe: one frozen section per stage, unit and range beside each field.
 
-Two kinds of recipe share the file format: `Recipe` (a teacher compressed into tiers) and `TeacherRecipe` (the training of a
-teacher). Reading a file into them, with all its problems at once, is `compress.reading`; what follows from a recipe is
-`compress.plan`. No field has a hidden meaning: an absent field has the default that stands here.
+Two kinds of recipe share the file format: `Recipe` (a teacher compressed into tiers) and `TeacherRecipe` (the training
+of a teacher). Reading a file into them, with all its problems at once, is `compress.reading`; what follows from a
+recipe is `compress.plan`. No field has a hidden meaning: an absent field has the default that stands here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description=
 Precision = Literal["bfloat16", "float32"]
 Loss = Literal["pixel", "haar", "maps", "taps", "identity"]
 Gate = Literal[
-    "psnr_mean_db", "psnr_p5_db", "ssim_mean", "perceptual_mean", "haar_ratio", "kid_delta_upper",
-    "identity_delta_mean", "identity_delta_p5", "rank1_relative", "parity_levels_p99", "int8_psnr_db",
-    "integer_convolutions_share", "macs", "size_bytes", "latency_ms",
+    "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "perceptual_mean", "haar_ratio", "haar_finest_ratio",
+    "kid_delta_upper", "identity_delta_mean", "identity_delta_p5", "rank1_relative", "int8_psnr_db",
+    "int8_identity_delta_mean", "parity_float_levels", "parity_int8_levels", "integer_convolutions", "macs",
+    "size_bytes", "latency_ms", "int8_speedup",
 ]  # fmt: skip
 
 
@@ -50,7 +51,7 @@ class InputSettings(Section):
     size: Size = 128
     rendered: Count
     rendered_seed: Seed
-    photos: tuple[str, ...] = Field((), description="folders of photographs, relative to the recipe")
+    photos: tuple[str, ...] = Field(default=(), description="folders of photographs, relative to the recipe")
 
 
 class StudentSettings(Section):
@@ -70,7 +71,7 @@ class BudgetSettings(Section):
     size_bytes: int = Field(ge=1_000, le=10**10, description="bytes of the exported file")
     latency_ms: float = Field(gt=0, le=60_000, description="milliseconds a photograph")
     runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
-    threads: int = Field(1, ge=1, le=256, description="threads of the runtime")
+    threads: int = Field(default=1, ge=1, le=256, description="threads of the runtime")
     photo_size: Annotated[int, Field(ge=32, le=8192, description="pixels a side of the timed photograph")] = 512
 
 
@@ -90,7 +91,7 @@ class PruneSettings(Section):
 
     macs: Macs
     importance: Literal["group_magnitude", "lamp", "taylor", "random"] = "group_magnitude"
-    round_to: int = Field(8, ge=1, le=64, description="channels stay multiples of this")
+    round_to: int = Field(default=8, ge=1, le=64, description="channels stay multiples of this")
     images: Some = 64
 
 
@@ -101,14 +102,14 @@ class QuantizeSettings(Section):
     images: Count = Field(description="images of quantization-aware training; 0 is calibration alone")
     batch: Batch = 16
     learning_rate: Rate = 2e-5
-    freeze_ranges_at: Share = Field(0.5, description="share of the training after which ranges stand still")
+    freeze_ranges_at: Share = Field(default=0.5, description="share of the training after which ranges stand still")
     weights: dict[Loss, Weight] = Field(min_length=1, description="weight of each loss; absent is off")
 
 
 class ExportSettings(Section):
     """The ONNX file."""
 
-    opset: int = Field(18, ge=17, le=23, description="ONNX operator set")
+    opset: int = Field(default=18, ge=17, le=23, description="ONNX operator set")
 
 
 class GateSettings(Section):
@@ -135,7 +136,7 @@ class TierSettings(Section):
 class ReportSettings(Section):
     """The page for people."""
 
-    worst: int = Field(16, ge=1, le=256, description="worst cases shown for each tier")
+    worst: int = Field(default=16, ge=1, le=256, description="worst cases shown for each tier")
 
 
 class Recipe(Section):
@@ -156,9 +157,9 @@ class TeacherArchitecture(Section):
     channels: tuple[int, int, int, int, int] = Field(description="widths at strides 1, 2, 4, 8, 16; multiples of 16")
     blocks: tuple[int, int, int, int] = (1, 2, 4, 4)
     render_blocks: tuple[int, int, int] = (4, 2, 1)
-    style_channels: int = Field(256, ge=8, le=4096, description="length of the style code w")
-    coefficients: int = Field(64, ge=1, le=1024, description="identity and expression coefficients predicted")
-    styles: int = Field(1, ge=1, le=1024, description="learned styles")
+    style_channels: int = Field(default=256, ge=8, le=4096, description="length of the style code w")
+    coefficients: int = Field(default=64, ge=1, le=1024, description="identity and expression coefficients predicted")
+    styles: int = Field(default=1, ge=1, le=1024, description="learned styles")
 
 
 class PairSettings(Section):
@@ -167,7 +168,7 @@ class PairSettings(Section):
     count: Some
     seed: Seed
     size: Size = 128
-    assets: str = Field("", description="folder of MakeHuman assets, relative to the recipe; empty is none")
+    assets: str = Field(default="", description="folder of MakeHuman assets, relative to the recipe; empty is none")
 
 
 class ValidationSettings(Section):
@@ -196,7 +197,7 @@ class TrainingSettings(Section):
     precision: Precision = "bfloat16"
     ema: Decay = 0.999
     weights: dict[str, Weight] = Field(min_length=1, description="weight of each task's loss")
-    initial: str = Field("", description="weights to start from (.safetensors), relative to the recipe; empty is none")
+    initial: str = Field(default="", description="weights to start from (.safetensors), relative to the recipe; empty is none")
 
 
 class TeacherRecipe(Section):

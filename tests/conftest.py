@@ -1,4 +1,4 @@
-"""One thread and no spinning for every test: on busy cores two spinning OpenMP threads are ten times slower than one."""
+"""One thread and no spinning in tests: on busy cores two spinning OpenMP threads are ten times slower than one."""
 
 from __future__ import annotations
 
