@@ -6,7 +6,7 @@ Not covered: storing one (persist.py), pruning or quantizing the core, which may
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -62,5 +62,4 @@ def build(record: Mapping[str, Any]) -> Student:
 
 def record_of(student: Student) -> dict[str, Any]:
     """The architecture record read from the tensors of a student."""
-    start = Architecture(student.family, student.core_resolution, student.block, widths_of(student.core))
-    return replace(start).record()
+    return Architecture(student.family, student.core_resolution, student.block, widths_of(student.core)).record()
