@@ -21,6 +21,7 @@ Place = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 10_000
+MAX_DIGITS = 32
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
@@ -85,6 +86,8 @@ def read(path: Path) -> Document:
     loader = _PlainLoader(text)
     try:
         node = loader.get_single_node()
+    except RecursionError:
+        raise RecipeError(path, ["is nested too deeply; a recipe has a few levels"]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 1 if mark is None else mark.line + 1
@@ -119,11 +122,12 @@ def _read_text(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise RecipeError(path, [f"line {line}: byte {error.start} is not UTF-8 text; save the file as UTF-8"]) from None
-    for position, character in enumerate(text):
-        if yaml.reader.Reader.NON_PRINTABLE.match(character):
-            line = text.count("\n", 0, position) + 1
-            raise RecipeError(path, [f"line {line}: unprintable character U+{ord(character):04X}; remove it"])
+        problem = f"line {line}: byte {error.start} is not UTF-8 text; save the file as UTF-8"
+        raise RecipeError(path, [problem]) from None
+    unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if unprintable:
+        line = text.count("\n", 0, unprintable.start()) + 1
+        raise RecipeError(path, [f"line {line}: unprintable character U+{ord(unprintable[0]):04X}; remove it"])
     return text
 
 
@@ -174,6 +178,8 @@ class _Converter:
             return self._problem(line, place, "is empty; write a value or remove the key")
         if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
             return text.lower() == "true"
+        if len(text) > MAX_DIGITS and _FLOAT.fullmatch(text):
+            return self._problem(line, place, f"a number of {len(text)} characters; write a shorter one")
         if _INTEGER.fullmatch(text):
             return int(text)
         if _LEADING_ZERO.fullmatch(text):

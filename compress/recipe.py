@@ -23,6 +23,8 @@ Share = Annotated[float, Field(ge=0, le=1, description="share, 0..1")]
 Weight = Annotated[float, Field(ge=0, le=1e6, description="weight of a loss; 0 switches it off")]
 Macs = Annotated[int, Field(ge=1_000, le=10**13, description="true multiply-accumulates for one picture")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="lower-case letters, digits, . _ -")]
+Width = Annotated[int, Field(ge=16, le=4096, multiple_of=16, description="channels")]
+Blocks = Annotated[int, Field(ge=0, le=64, description="FS blocks at one scale")]
 Precision = Literal["bfloat16", "float32"]
 Loss = Literal["pixel", "haar", "maps", "taps", "identity"]
 Gate = Literal[
@@ -70,7 +72,7 @@ class BudgetSettings(Section):
     macs: Macs
     size_bytes: int = Field(ge=1_000, le=10**10, description="bytes of the exported file")
     latency_ms: float = Field(gt=0, le=60_000, description="milliseconds a photograph")
-    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    runtime: Literal["onnxruntime"] = "onnxruntime"
     threads: int = Field(default=1, ge=1, le=256, description="threads of the runtime")
     photo_size: Annotated[int, Field(ge=32, le=8192, description="pixels a side of the timed photograph")] = 512
 
@@ -154,9 +156,9 @@ class Recipe(Section):
 class TeacherArchitecture(Section):
     """The record of a KStyleGAN; see `teachers.Architecture`."""
 
-    channels: tuple[int, int, int, int, int] = Field(description="widths at strides 1, 2, 4, 8, 16; multiples of 16")
-    blocks: tuple[int, int, int, int] = (1, 2, 4, 4)
-    render_blocks: tuple[int, int, int] = (4, 2, 1)
+    channels: tuple[Width, Width, Width, Width, Width] = Field(description="widths at strides 1, 2, 4, 8, 16")
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] = (1, 2, 4, 4)
+    render_blocks: tuple[Blocks, Blocks, Blocks] = (4, 2, 1)
     style_channels: int = Field(default=256, ge=8, le=4096, description="length of the style code w")
     coefficients: int = Field(default=64, ge=1, le=1024, description="identity and expression coefficients predicted")
     styles: int = Field(default=1, ge=1, le=1024, description="learned styles")
@@ -197,7 +199,7 @@ class TrainingSettings(Section):
     precision: Precision = "bfloat16"
     ema: Decay = 0.999
     weights: dict[str, Weight] = Field(min_length=1, description="weight of each task's loss")
-    initial: str = Field(default="", description="weights to start from (.safetensors), relative to the recipe; empty is none")
+    initial: str = Field(default="", description=".safetensors to start from, relative to the recipe; empty is none")
 
 
 class TeacherRecipe(Section):
