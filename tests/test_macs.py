@@ -60,6 +60,11 @@ def test_count_resampling_counts_taps(mode: str, taps: int) -> None:
     assert macs.count(resize, image).total == 3 * 16 * 16 * taps
 
 
+def test_count_antialiased_reduction_counts_two_passes() -> None:
+    reduce = Functional(lambda x: F.interpolate(x, size=(4, 2), mode="bilinear", antialias=True))
+    assert macs.count(reduce, torch.zeros(1, 3, 8, 8)).total == 3 * (8 * 2 * (2 * 4) + 4 * 2 * (2 * 2))
+
+
 def test_count_agrees_with_flop_counter_of_pytorch() -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1),
