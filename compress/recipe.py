@@ -27,6 +27,9 @@ Width = Annotated[int, Field(ge=16, le=4096, multiple_of=16, description="channe
 Blocks = Annotated[int, Field(ge=0, le=64, description="FS blocks at one scale")]
 Precision = Literal["bfloat16", "float32"]
 Loss = Literal["pixel", "haar", "maps", "taps", "identity"]
+Task = Literal[
+    "picture", "detail", "flow", "position", "normal", "mask", "pose", "landmarks", "coefficients", "light"
+]  # fmt: skip
 Gate = Literal[
     "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "perceptual_mean", "haar_ratio", "haar_finest_ratio",
     "kid_delta_upper", "identity_delta_mean", "identity_delta_p5", "rank1_relative", "int8_psnr_db",
@@ -198,7 +201,7 @@ class TrainingSettings(Section):
     phases: tuple[PhaseSettings, ...] = Field(min_length=1)
     precision: Precision = "bfloat16"
     ema: Decay = 0.999
-    weights: dict[str, Weight] = Field(min_length=1, description="weight of each task's loss")
+    weights: dict[Task, Weight] = Field(min_length=1, description="weight of each task's loss")
     initial: str = Field(default="", description=".safetensors to start from, relative to the recipe; empty is none")
 
 
@@ -245,5 +248,5 @@ class TeachStep(Section):
     phases: tuple[PhaseSettings, ...]
     precision: Precision
     ema: Decay
-    weights: dict[str, Weight]
+    weights: dict[Task, Weight]
     initial: str
