@@ -15,6 +15,7 @@ BlockKind = Literal["plain", "inverted"]
 
 FAMILIES = ("map", "rgb")
 BLOCK_KINDS = ("plain", "inverted")
+CHANNEL_FIELDS = ("stem", "middle", "bottom", "blocks", "fuse_middle", "fuse_stem")
 CORE_STRIDE = 8  # three convolutions of stride 2
 RAW_CHANNELS = 12  # map: flow 2, log gain 3, bias 3, residual 3, mask logit 1; rgb: 3 colours x 2 x 2 pixels
 INVERTED_EXPANSION = 2
@@ -22,12 +23,14 @@ INVERTED_EXPANSION = 2
 
 @dataclass(frozen=True)
 class Channels:
-    """Widths of the core: stride 2 (`stem`), stride 4 (`middle`), stride 8 (`bottom`), and inside each bottom block."""
+    """Widths of the core: at strides 2, 4 and 8, inside each bottom block, and after the two fusions on the way up."""
 
     stem: int
     middle: int
     bottom: int
     blocks: tuple[int, ...]
+    fuse_middle: int
+    fuse_stem: int
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def record_for(
     bottom = 4 * width
     inside = hidden if hidden is not None else bottom * (INVERTED_EXPANSION if block == "inverted" else 1)
     channels = {"stem": width, "middle": 2 * width, "bottom": bottom, "blocks": [inside] * blocks}
+    channels |= {"fuse_middle": 2 * width, "fuse_stem": width}
     record = {"family": family, "core_resolution": core_resolution, "block": block, "channels": channels}
     return parse(record).record()
 
@@ -70,7 +74,7 @@ def parse(record: Mapping[str, Any]) -> Architecture:
     channels = record["channels"]
     if not isinstance(channels, Mapping):
         raise ValueError(f"student record channels: {channels!r} is not a table of widths; rebuild it with record_for")
-    _expect_fields(channels, ("stem", "middle", "bottom", "blocks"), "student record channels")
+    _expect_fields(channels, CHANNEL_FIELDS, "student record channels")
     if not isinstance(channels["blocks"], list | tuple):
         raise ValueError(f"student record channels.blocks: {channels['blocks']!r} is not a list of widths; give one a block")
     resolution = _positive(record["core_resolution"], "core_resolution")
@@ -85,6 +89,8 @@ def parse(record: Mapping[str, Any]) -> Architecture:
             middle=_positive(channels["middle"], "channels.middle"),
             bottom=_positive(channels["bottom"], "channels.bottom"),
             blocks=tuple(_positive(w, f"channels.blocks[{i}]") for i, w in enumerate(channels["blocks"])),
+            fuse_middle=_positive(channels["fuse_middle"], "channels.fuse_middle"),
+            fuse_stem=_positive(channels["fuse_stem"], "channels.fuse_stem"),
         ),
     )
 
