@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from compress.errors import InputError, StageError
 from compress.metrics.estimate import Estimate
@@ -57,7 +57,7 @@ GATES: dict[str, Gate] = {
     "perceptual_mean": Gate("distance to the teacher in feature space, mean", "", "lower"),
     "haar_ratio": Gate("fine detail relative to the teacher (Haar, 3 levels)", "", "near 1"),
     "haar_finest_ratio": Gate("detail at the finest Haar level relative to the teacher", "", "near 1"),
-    "kid_delta_upper": Gate("KID to the teacher's images above the teacher against itself", "", "lower"),
+    "kid_delta_upper": Gate("KID to the teacher's pictures (the teacher against itself is 0)", "", "lower"),
     "identity_delta_mean": Gate("likeness to the photo less the teacher's, mean", "cosine", "higher"),
     "identity_delta_p5": Gate("likeness less the teacher's, 5th percentile", "cosine", "higher", fewest=FEWEST_FOR_P5),
     "rank1_relative": Gate("pictures that find their photo (rank 1) relative to the teacher", "", "higher"),
@@ -65,11 +65,12 @@ GATES: dict[str, Gate] = {
     "int8_identity_delta_mean": Gate("likeness to the photo less the float student's, mean", "cosine", "higher"),
     "parity_float_levels": Gate("largest difference of runtime and torch, float file", "levels of 255", "lower", False),
     "parity_int8_levels": Gate("mean difference of runtime and torch, int8 file", "levels of 255", "lower", False),
-    "integer_convolutions": Gate("convolutions that the runtime executes in integers", "share", "higher", False),
+    "integer_convolutions": Gate("convolutions executed in integers", "share", "higher", False),
     "macs": Gate("true multiply-accumulates of the core", "MACs", "lower", False),
     "size_bytes": Gate("size of the exported file", "bytes", "lower", False),
     "latency_ms": Gate("median time for one photograph at the budget's size", "ms", "lower", False),
     "int8_speedup": Gate("time of the float file over time of the int8 file", "", "higher", False),
+    "int8_core_speedup": Gate("time of the float core over time of the int8 core", "", "higher", False),
 }
 
 
@@ -102,6 +103,7 @@ class GateResult:
 
 
 Measured = Mapping[str, Mapping[str, Estimate]]
+Name = TypeVar("Name", bound=str)  # recipes have a literal type for it
 
 
 def check_name(name: str) -> None:
@@ -124,7 +126,7 @@ def judged_parts(counts: Mapping[str, int]) -> list[str]:
     return parts
 
 
-def evaluate(bounds: Mapping[str, Bound], measured: Measured) -> list[GateResult]:
+def evaluate(bounds: Mapping[Name, Bound], measured: Measured) -> list[GateResult]:
     """Judge every gate of `bounds` by `measured` {part or "model": {gate: estimate}}.
 
     Raises InputError for an unknown gate or one without a bound, StageError for one whose number is missing or not

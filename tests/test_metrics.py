@@ -131,6 +131,12 @@ def test_interval_is_the_same_for_the_same_seed() -> None:
     assert intervals.mean(values, 3) == intervals.mean(values, 3) != intervals.mean(values, 4)
 
 
+def test_ratio_to_nothing_is_not_a_number() -> None:
+    estimate = intervals.ratio(np.ones(5), np.zeros(5), 0)
+    assert not estimate.finite
+    assert estimate.as_dict() == {"value": None, "lower": None, "upper": None, "n": 5}
+
+
 def test_interval_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="empty sample"):
         intervals.mean(np.zeros(0), 0)

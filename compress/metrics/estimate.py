@@ -25,6 +25,6 @@ class Estimate:
         """Whether value and interval are numbers; NaN or infinity mean that it could not be computed."""
         return all(math.isfinite(x) for x in (self.value, self.lower, self.upper))
 
-    def as_dict(self) -> dict[str, float | int]:
-        """For JSON."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, float | int | None]:
+        """For JSON, which knows no NaN: what could not be computed is null."""
+        return {name: number if math.isfinite(number) else None for name, number in asdict(self).items()}

@@ -55,5 +55,11 @@ def percentile(values: Floats, percent: float, seed: int) -> Estimate:
 
 
 def ratio(over: Floats, under: Floats, seed: int) -> Estimate:
-    """sum(over) / sum(under), both [n], resampled together."""
-    return bootstrap(lambda rows: over[rows].sum(axis=1) / under[rows].sum(axis=1), len(over), seed)
+    """sum(over) / sum(under), both [n] and at least 0, resampled together; NaN where under has nothing."""
+
+    def statistic(rows: Indices) -> Floats:
+        above, below = over[rows].sum(axis=1), under[rows].sum(axis=1)
+        shares: Floats = np.divide(above, below, out=np.full(len(rows), np.nan), where=below > 0)
+        return shares
+
+    return bootstrap(statistic, len(over), seed)

@@ -24,13 +24,19 @@ class Latency:
     wall_ms: NDArray[np.floating]
     thread_ms: NDArray[np.floating]
 
-    def wall(self, percent: float, seed: int = 0) -> Estimate:
-        """Percentile of the wall time with its interval over rounds."""
-        return percentile(self.wall_ms, percent, seed)
+    def of(self, threads: int) -> NDArray[np.floating]:
+        """The clock to trust for work of `threads` threads: processor time of one, wall time of several."""
+        return self.thread_ms if threads == 1 else self.wall_ms
 
-    def thread(self, percent: float, seed: int = 0) -> Estimate:
-        """Percentile of the thread's processor time with its interval over rounds."""
-        return percentile(self.thread_ms, percent, seed)
+
+def median(times: Latency, threads: int, seed: int) -> Estimate:
+    """Median of the clock to trust, in ms, with its interval over rounds."""
+    return percentile(times.of(threads), 50, seed)
+
+
+def speedup(slow: Latency, fast: Latency, threads: int, seed: int) -> Estimate:
+    """Median of the time of `slow` over that of `fast`, round by round, with its interval."""
+    return percentile(slow.of(threads) / fast.of(threads), 50, seed)
 
 
 def measure(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, Latency]:
