@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from compress.batches import Batch
+    from compress.recipe import Loss
 
 # A flow of 1 is half the picture, a gain of 1 is no change: this puts a pixel's error of both on one scale.
 FLOW_SCALE = 10.0
@@ -23,7 +24,7 @@ IDENTITY_MARGIN = 0.02
 # Rows of a batch that the identity loss looks at: one image costs it as much as a whole step of a small student.
 IDENTITY_ROWS = 2
 
-LOSSES = ("pixel", "haar", "maps", "taps", "identity")
+LOSSES: tuple[Loss, ...] = ("pixel", "haar", "maps", "taps", "identity")
 
 Embed = Callable[[Tensor, Tensor], Tensor]
 
@@ -126,11 +127,11 @@ def identity_loss(image: Tensor, batch: Batch, embed: Embed, rows: int = IDENTIT
 def distillation_loss(
     output: Output,
     batch: Batch,
-    weights: Mapping[str, float],
+    weights: Mapping[Loss, float],
     *,
     adapter: nn.Module | None = None,
     embed: Embed | None = None,
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> tuple[Tensor, dict[Loss, Tensor]]:
     """Weighted sum of the losses named in `LOSSES`, and its unweighted, detached parts by name.
 
     A loss that is absent or weighs 0 is not computed. `adapter` (student's tap channels -> teacher's) is needed where
@@ -161,9 +162,9 @@ def distillation_loss(
     return total, {name: value.detach() for name, value in parts.items()}
 
 
-def _picture_losses(image: Tensor, batch: Batch, active: set[str]) -> dict[str, Tensor]:
+def _picture_losses(image: Tensor, batch: Batch, active: set[Loss]) -> dict[Loss, Tensor]:
     """The losses on the difference of the pictures, which is taken once."""
-    parts: dict[str, Tensor] = {}
+    parts: dict[Loss, Tensor] = {}
     if active & {"pixel", "haar"}:
         difference = image - batch.image
         if "pixel" in active:
