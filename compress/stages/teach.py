@@ -1,0 +1,137 @@
+"""Stage `teach`: train KStyleGAN on rendered pairs, small pictures first, and write its weights.
+
+A killed run goes on from its checkpoint; the order of the images follows from the seed alone. The result is
+`teacher.safetensors` (half precision, averaged weights, architecture in the metadata) and a contact sheet of
+validation pairs. Does not cover rendering of the pairs (stage `pairs`) nor adversarial training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import teachers
+from compress.artifact import Artifact
+from compress.context import Context
+from compress.errors import InputError
+from compress.metrics.fidelity import psnr
+from compress.pairs import PairBatch, PairBatches
+from compress.recipe import PhaseSettings, TeachStep
+from compress.shards import Shards
+from compress.sheets import Row, contact_sheet
+from compress.tasks import TASKS, teaching_loss
+from compress.training import Checkpoints, Ema, autocast, cosine, require_finite, set_learning_rate, steps_of
+
+WEIGHTS = "teacher.safetensors"
+CLIP_NORM = 1.0
+FLOOR = 0.03
+"""Share of the learning rate that is kept at the end: EMA weights go on improving."""
+SHEET_PAIRS = 12
+
+
+def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
+    """Train and save the teacher; returns validation numbers. Raises NonFiniteError, InputError for bad `initial`
+    weights.
+    """
+    train, validation = (Shards(inputs["pairs"].path / name) for name in ("train", "validation"))
+    torch.manual_seed(context.seed)
+    network = initial_network(settings, train).to(context.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+    ema = Ema(network, settings.ema)
+    checkpoints = Checkpoints(folder, network, optimizer, ema, seconds=120)
+    done = checkpoints.resume()
+    total = sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
+    with context.progress.task("teach", total, unit="steps", done=done) as task:
+        for step, phase, batch in lessons(settings.phases, train, context.seed, done):
+            set_learning_rate(optimizer, phase.learning_rate * (FLOOR + (1 - FLOOR) * cosine(step, total, 1.0)))
+            with autocast(settings.precision, context.device):
+                output = network(batch.photo.to(context.device))
+            loss, parts = teaching_loss(output, to_device(batch, context.device), settings.weights)
+            require_finite(loss.detach(), step, "teach")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+            optimizer.step()
+            ema.update(step)
+            checkpoints.maybe_save(step + 1)
+            task.advance(1, loss=float(loss.detach()), picture=parts["picture"], flow=parts["flow"])
+    ema.copy_to(network)
+    network.eval()
+    images = sum(phase.images for phase in settings.phases)
+    numbers = validate(network, validation, settings.phases[-1], folder, context)
+    teachers.save(network, folder / WEIGHTS, images=str(images), licence="Apache-2.0")
+    checkpoints.remove()
+    return numbers | {"images": images, "parameters": sum(p.numel() for p in network.parameters())}
+
+
+def initial_network(settings: TeachStep, train: Shards) -> teachers.KStyleGAN:
+    """A fresh network, or the one of `settings.initial`; its coefficients must be those of the pairs."""
+    if unknown := sorted(set(settings.weights) - set(TASKS)):
+        raise InputError(f"training.weights: {', '.join(unknown)} is no task; known: {', '.join(TASKS)}")
+    size = max(phase.size for phase in settings.phases)
+    record = {"family": "kstylegan", "size": size, **settings.architecture.model_dump(mode="json")}
+    try:
+        network = teachers.load(settings.initial).train() if settings.initial else teachers.build(record)
+    except ValueError as error:
+        raise InputError(f"training.{'initial' if settings.initial else 'architecture'}: {error}") from error
+    known = train.read([0], ["coefficients"])["coefficients"].shape[1]
+    if network.architecture.coefficients != known:
+        place = f"training.architecture.coefficients: {network.architecture.coefficients}"
+        raise InputError(f"{place} is not the {known} that the pairs have; set it to {known}")
+    return network
+
+
+def lessons(
+    phases: tuple[PhaseSettings, ...], train: Shards, seed: int, done: int
+) -> Iterator[tuple[int, PhaseSettings, PairBatch]]:
+    """All (step, phase, batch) from step `done` on, phase after phase."""
+    first = 0
+    for phase in phases:
+        last = first + steps_of(phase.images, phase.batch)
+        batches = PairBatches(train, phase.size, phase.batch, seed)
+        start = max(done, first)
+        for step, batch in enumerate(batches.iterate(start, last), start):
+            yield step, phase, batch
+        first = last
+
+
+def to_device(batch: PairBatch, device: str) -> PairBatch:
+    """The batch with every tensor on `device`."""
+    return PairBatch(**{name: value.to(device) for name, value in vars(batch).items()})
+
+
+def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
+    """``[N, 3, H, W]`` in [-1, 1] -> uint8 ``[N, H, W, 3]``."""
+    return ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+
+
+@torch.no_grad()
+def validate(
+    network: teachers.KStyleGAN, validation: Shards, phase: PhaseSettings, folder: Path, context: Context
+) -> dict[str, Any]:
+    """Errors on pairs kept apart, against those of the photo itself, and a sheet of photo / teacher / cartoon."""
+    batches = PairBatches(validation, phase.size, phase.batch, 0, augment=False)
+    rows: list[Row] = []
+    sums = {"l1": 0.0, "l1_of_photo": 0.0, "psnr_db": 0.0, "flow_px": 0.0, "landmarks_share": 0.0}
+    steps = len(validation) // phase.batch
+    for step in range(steps):
+        batch = to_device(batches.at(step), context.device)
+        output = network(batch.photo)
+        image = output.image.clamp(-1, 1)
+        sums["l1"] += float((image - batch.cartoon).abs().mean())
+        sums["l1_of_photo"] += float((batch.photo - batch.cartoon).abs().mean())
+        sums["psnr_db"] += float(psnr(to_bytes(image), to_bytes(batch.cartoon)).mean())
+        error = ((output.maps[:, :2] - batch.flow).square().sum(1, keepdim=True).sqrt() * batch.visible).sum()
+        sums["flow_px"] += float(error / batch.visible.sum()) * phase.size / 2
+        sums["landmarks_share"] += float((output.geometry.landmarks - batch.landmarks).norm(dim=2).mean()) / 2
+        columns = (to_bytes(batch.photo), to_bytes(image), to_bytes(batch.cartoon))
+        rows += [Row(pictures, f"pair {len(rows) + i}") for i, pictures in enumerate(zip(*columns, strict=True))]
+        rows = rows[:SHEET_PAIRS]
+    contact_sheet(rows, ["photo", "teacher", "cartoon"], folder / "validation.png")
+    return {name: value / steps for name, value in sums.items()}

@@ -1,0 +1,179 @@
+"""KStyleGAN, the server-tier teacher: encoder, geometry in 3D, style mapping in 3D, modulated neural renderer.
+
+The network changes a photo rather than drawing a new one: the style's displacement warps features and photo, RGB
+heads at every scale give a gain and a bias for the warped photo, and a masked residual draws what the photo hides
+(open lids, teeth). Does not cover training (the `teach` stage of `compress`) nor loading of weights
+(`teachers.load`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from teachers.blocks import STA, FSBlock, ModulatedConv, RepConv, activate, upsample, warp
+from teachers.geometry import Geometry, GeometryOutput, StyleMapping
+
+HEAD = 10
+"""Channels of an RGB head: log gain 3, bias 3, residual 3, residual-mask logit 1."""
+MASK_BIAS = -3.0
+"""A new network starts by trusting the photo: sigmoid(-3) = 5 % residual."""
+LOG_GAIN_LIMIT = 2.0
+STRIDES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that `build` needs; the JSON form is stored with the weights.
+
+    channels: encoder widths at strides 1, 2, 4, 8, 16, multiples of 16; blocks: FS blocks after each of the strides
+    2 to 16; render_blocks: FS blocks of the renderer at H/8, H/4, H/2; coefficients: identity and expression
+    coefficients predicted; style_channels: length of w; styles: learned styles; size: pixels a side that the weights
+    were trained for.
+    """
+
+    channels: tuple[int, int, int, int, int] = (16, 48, 128, 256, 384)
+    blocks: tuple[int, int, int, int] = (1, 2, 4, 3)
+    render_blocks: tuple[int, int, int] = (3, 2, 1)
+    coefficients: int = 64
+    style_channels: int = 256
+    styles: int = 1
+    size: int = 128
+
+    def __post_init__(self) -> None:
+        if any(c % 16 or c <= 0 for c in self.channels) or len(self.channels) != len(STRIDES):
+            raise ValueError(f"kstylegan channels: {self.channels} are not five positive multiples of 16")
+        if self.size % 16 or self.size < 32:
+            raise ValueError(f"kstylegan size: {self.size} is not a multiple of 16 of at least 32")
+
+    def record(self) -> dict[str, Any]:
+        """The architecture as plain JSON data, with its family."""
+        return {"family": "kstylegan", **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}}
+
+
+@dataclass(frozen=True)
+class TeacherOutput:
+    """Result of one forward pass.
+
+    image ``[N, 3, H, W]`` about [-1, 1]; images: the same at H/8, H/4, H/2, H; maps ``[N, 8, H/4, W/4]``: backward
+    flow (2), gain A (3), bias B (3) with ``image ~ warp(photo, flow) * A + B``; tap ``[N, C, H/16, W/16]``; geometry.
+    """
+
+    image: Tensor
+    images: tuple[Tensor, ...]
+    maps: Tensor
+    tap: Tensor
+    geometry: GeometryOutput
+
+
+class Encoder(nn.Module):
+    """Pyramid of FS blocks at strides 1, 2, 4, 8, 16; ``[N, 3, H, W]`` -> five features."""
+
+    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
+        self.norm = nn.ModuleList(nn.GroupNorm(8, c) for c in channels[1:])
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(FSBlock(c) for _ in range(n))) for c, n in zip(channels[1:], blocks, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        pyramid = [activate(self.stem(x))]
+        for down, norm, blocks in zip(self.down, self.norm, self.blocks, strict=True):
+            pyramid.append(blocks(activate(norm(down(pyramid[-1])))))
+        return pyramid
+
+
+class RenderLevel(nn.Module):
+    """One level of the neural renderer: modulated convolution, STA with the warped shallow feature, FS blocks, RGB
+    head.
+    """
+
+    def __init__(self, deep: int, out: int, shallow: int, style: int, blocks: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(deep, out, style)
+        self.sta = STA(shallow, out)
+        self.blocks = nn.Sequential(*(FSBlock(out) for _ in range(blocks)))
+        self.head = nn.Conv2d(out, HEAD, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        self.head.bias = nn.Parameter(torch.tensor([0.0] * (HEAD - 1) + [MASK_BIAS]))
+
+    def forward(self, deep: Tensor, shallow: Tensor, w: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        deep = activate(self.conv(upsample(deep, shallow.shape[-2:]), w))
+        feature = self.blocks(self.sta(warp(shallow, flow), deep))
+        return feature, self.head(feature).float()
+
+
+def gain_and_bias(head: Tensor) -> tuple[Tensor, Tensor]:
+    """Fold a head ``[N, 10, h, w]`` into gain A and bias B ``[N, 3, h, w]`` of the warped photo in [-1, 1].
+
+    ``(photo + 1) * g - 1 + b`` mixed with the residual ``r`` by the mask ``m`` is ``photo * g (1 - m) + (g - 1 + b)
+    (1 - m) + r m``.
+    """
+    gain = head[:, 0:3].clamp(-LOG_GAIN_LIMIT, LOG_GAIN_LIMIT).exp()
+    mask = torch.sigmoid(head[:, 9:10])
+    bias = (gain - 1 + head[:, 3:6]) * (1 - mask) + torch.tanh(head[:, 6:9]) * mask
+    return gain * (1 - mask), bias
+
+
+class KStyleGAN(nn.Module):
+    """The teacher. ``forward(x [N, 3, H, W] in [-1, 1], style [N] int or None) -> TeacherOutput``; H and W multiples
+    of 16.
+
+    Source: what Kuaishou's Y-tech team has published of KStyleGAN; see docs for the part-by-part reading.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        c1, c2, c4, c8, c16 = a.channels
+        self.architecture = a
+        self.encoder = Encoder(a.channels, a.blocks)
+        self.geometry = Geometry((c4, c8, c16), a.coefficients)
+        self.style = StyleMapping(c4, c16, a.coefficients, a.style_channels, a.styles)
+        self.render = nn.ModuleList(
+            [
+                RenderLevel(c16, c8, c8, a.style_channels, a.render_blocks[0]),
+                RenderLevel(c8, c4, c4, a.style_channels, a.render_blocks[1]),
+                RenderLevel(c4, c2, c2, a.style_channels, a.render_blocks[2]),
+                RenderLevel(c2, c1, c1, a.style_channels, 0),
+            ]
+        )
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Architecture record from which `teachers.build` makes the same network."""
+        return self.architecture.record()
+
+    def forward(self, x: Tensor, style: Tensor | None = None) -> TeacherOutput:
+        if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % 16 or x.shape[3] % 16:
+            shape = tuple(x.shape)
+            raise ValueError(f"kstylegan input: shape {shape} is not [N, 3, H, W] with H and W multiples of 16")
+        if style is None:
+            style = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
+        pyramid = self.encoder(x)
+        geometry, feature, code = self.geometry(*pyramid[2:])
+        flow, w = self.style(geometry, feature, code, style)
+        deep, images = pyramid[4], []
+        for level, shallow in zip(self.render, reversed(pyramid[:4]), strict=True):
+            deep, head = level(deep, shallow, w, flow)
+            gain, bias = gain_and_bias(head)
+            photo = x.float()
+            if head.shape[-2:] != x.shape[-2:]:
+                photo = F.interpolate(photo, size=head.shape[-2:], mode="area")
+            images.append(warp(photo, flow) * gain + bias)
+        maps = torch.cat([flow, F.avg_pool2d(gain, 4), F.avg_pool2d(bias, 4)], dim=1)
+        return TeacherOutput(images[-1], tuple(images), maps, pyramid[4], geometry)
+
+    def fuse(self) -> KStyleGAN:
+        """Fuse the linear branches of every FS block in place, for deployment; returns the network itself."""
+        for module in self.modules():
+            if isinstance(module, RepConv):
+                module.fuse()
+        return self

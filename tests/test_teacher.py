@@ -1,0 +1,135 @@
+"""KStyleGAN: shapes, the identity at the start, exact fusion, and files that are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+import teachers
+from teachers.blocks import STA, FSBlock, ModulatedConv, warp
+from teachers.geometry import rotation_from_6d
+from teachers.kstylegan import gain_and_bias
+
+TINY = {
+    "family": "kstylegan", "channels": [16, 16, 16, 32, 32], "blocks": [1, 1, 1, 1], "render_blocks": [1, 1, 1],
+    "coefficients": 5, "style_channels": 16, "size": 32,
+}  # fmt: skip
+FUSION_TOLERANCE = 1e-5  # sums in another order, float32
+
+
+@pytest.fixture
+def tiny() -> teachers.KStyleGAN:
+    torch.manual_seed(0)
+    return teachers.build(TINY).eval()
+
+
+def test_forward_gives_pictures_at_four_scales_and_maps_at_a_quarter(tiny: teachers.KStyleGAN) -> None:
+    output = tiny(torch.zeros(2, 3, 32, 48))
+    assert [tuple(i.shape[-2:]) for i in output.images] == [(4, 6), (8, 12), (16, 24), (32, 48)]
+    assert output.maps.shape == (2, 8, 8, 12)
+    assert output.tap.shape == (2, 32, 2, 3)
+    assert output.geometry.landmarks.shape == (2, 24, 2)
+
+
+def test_maps_reproduce_the_picture_of_a_flat_head(tiny: teachers.KStyleGAN) -> None:
+    photo = torch.rand(1, 3, 32, 32) * 2 - 1
+    output = tiny(photo)
+    flow, gain, bias = output.maps.split([2, 3, 3], dim=1)
+    up = lambda x: F.interpolate(x, size=(32, 32), mode="bilinear", align_corners=False)  # noqa: E731
+    assert torch.allclose(warp(photo, flow) * up(gain) + up(bias), output.image, atol=1e-4)
+
+
+def test_fuse_keeps_the_function(tiny: teachers.KStyleGAN) -> None:
+    for parameter in tiny.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    photo = torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        before = tiny(photo).image
+        after = tiny.fuse()(photo).image
+    assert torch.allclose(before, after, atol=FUSION_TOLERANCE)
+    assert not any(name.endswith("point.weight") for name, _ in tiny.named_parameters())
+
+
+def test_fs_block_costs_a_third_of_a_resnet_block() -> None:
+    weights = sum(p.numel() for name, p in FSBlock(64).named_parameters() if "weight" in name and "norm" not in name)
+    assert weights < 0.45 * 2 * 9 * 64 * 64
+
+
+def test_modulated_convolution_equals_per_sample_weights() -> None:
+    torch.manual_seed(0)
+    conv, x, style = ModulatedConv(4, 6, 8), torch.randn(2, 4, 5, 5), torch.randn(2, 8)
+    scale = conv.affine(style)
+    weight = conv.weight[None] * scale[:, None, :, None, None]
+    weight = weight * torch.rsqrt(weight.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-6)
+    slow = torch.stack([F.conv2d(x[i : i + 1], weight[i], padding=1)[0] for i in range(2)])
+    assert torch.allclose(conv(x, style), slow, atol=1e-5)
+
+
+def test_sta_with_an_open_gate_passes_the_shallow_feature() -> None:
+    sta, shallow, deep = STA(3, 4), torch.randn(1, 3, 5, 5), torch.randn(1, 4, 5, 5)
+    torch.nn.init.zeros_(sta.gate.weight)
+    torch.nn.init.constant_(sta.gate.bias, 50.0)
+    assert torch.allclose(sta(shallow, deep), sta.project(shallow), atol=1e-5)
+
+
+def test_warp_by_one_pixel_shifts_the_picture() -> None:
+    picture = torch.rand(1, 3, 8, 8)
+    flow = torch.zeros(1, 2, 8, 8)
+    flow[:, 0] = 2 / 8
+    assert torch.allclose(warp(picture, flow)[..., :-1], picture[..., 1:], atol=1e-6)
+
+
+def test_rotation_of_identity_columns_is_the_identity() -> None:
+    assert torch.allclose(rotation_from_6d(torch.tensor([[1.0, 0, 0, 0, 1, 0]])), torch.eye(3)[None])
+
+
+def test_gain_and_bias_with_a_closed_mask_leave_the_photo() -> None:
+    head = torch.zeros(1, 10, 1, 1)
+    head[:, 9] = -50
+    gain, bias = gain_and_bias(head)
+    assert torch.allclose(gain, torch.ones_like(gain)) and torch.allclose(bias, torch.zeros_like(bias))
+
+
+def test_input_that_is_no_multiple_of_16_is_refused(tiny: teachers.KStyleGAN) -> None:
+    with pytest.raises(ValueError, match=r"\(1, 3, 20, 32\) is not"):
+        tiny(torch.zeros(1, 3, 20, 32))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"family": "stylegan9"}, "family 'stylegan9' is unknown"),
+        ({"chanels": 3}, "unknown fields chanels"),
+        ({"channels": [16, 16, 16, 16, 20]}, "not five positive multiples of 16"),
+        ({"size": 50}, "50 is not a multiple of 16"),
+    ],
+)
+def test_wrong_architecture_is_refused(change: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        teachers.build({**TINY, **change})
+
+
+def test_saved_teacher_loads_to_the_same_function(tiny: teachers.KStyleGAN, tmp_path: Path) -> None:
+    teachers.save(tiny, tmp_path / "t.safetensors", torch.float32)
+    photo = torch.rand(1, 3, 32, 32)
+    assert torch.equal(teachers.load(tmp_path / "t.safetensors")(photo).image, tiny(photo).image)
+
+
+def test_loading_what_is_no_teacher_names_file_and_problem(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(ValueError, match="neither a shipped teacher"):
+        teachers.load("kstylegan-9000")
+    path.write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        teachers.load(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="no 'architecture' in the metadata"):
+        teachers.load(path)
+    save_file({"a": torch.zeros(1)}, path, {"architecture": json.dumps(TINY)})
+    with pytest.raises(ValueError, match="do not fit its architecture"):
+        teachers.load(path)
