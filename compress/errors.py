@@ -77,6 +77,9 @@ _ADVICE = {
     errno.EMFILE: "too many open files; raise the limit (ulimit -n) and run the same command again",
 }
 
+STORAGE_ERRORS = frozenset(_ADVICE)
+"""Numbers of the operating system's errors that are about disk and permissions, not about a wrong path."""
+
 
 def storage_error(error: OSError, place: str | Path) -> StorageError:
     """Translate an operating system's error into one sentence; the file that it names wins over `place`."""

@@ -41,7 +41,8 @@ Gate = Literal[
 class Section(BaseModel):
     """Base of all sections: frozen, strict about types, no unknown key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Built on first use: most commands need one kind of recipe, not all sections of both.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class TeacherSettings(Section):

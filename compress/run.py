@@ -1,0 +1,241 @@
+"""Runs a plan: one loop over its steps, each executed once and then reused by its content key.
+
+A step works in `<step>-<key>.partial`, where it also keeps its checkpoints, and is renamed when its manifest stands; so
+running the same command again reuses what is finished and resumes what is not. What the steps do is in
+`compress.stages`; what is handed over at the end in `compress.publish`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from compress import artifact, publish
+from compress.artifact import Artifact
+from compress.context import Context, Progress, duration
+from compress.errors import (
+    EXIT_GATE_FAILED,
+    EXIT_PASSED,
+    STORAGE_ERRORS,
+    InputError,
+    KcompressError,
+    NonFiniteError,
+    StageError,
+    StorageError,
+    storage_error,
+)
+from compress.plan import STAGES, Plan, Step
+
+StageFunction = Callable[..., Mapping[str, Any]]
+PARTIAL = ".partial"
+ELAPSED = "elapsed.json"
+FUNCTIONS: dict[str, str] = {name: stage.function for name, stage in STAGES.items()}
+_DISK_FULL = ("No space left on device", "os error 28")
+_NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")
+
+
+def run(
+    plan: Plan,
+    runs: Path,
+    progress: Progress,
+    functions: Mapping[str, str] = FUNCTIONS,
+    device: Callable[[], str] | None = None,
+) -> int:
+    """Execute `plan` in `runs/<name>`; returns the exit code 0 (all gates passed) or 1 (one failed).
+
+    Raises KcompressError when a step cannot finish; what was stored until then is used by the next run.
+    """
+    folder = runs / plan.name
+    with _storage(folder):
+        (folder / "steps").mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        with _storage(folder):
+            publish.prepare(folder, plan)
+        made: dict[str, Artifact] = {}
+        outcomes: list[publish.Outcome] = []
+        for number, step in enumerate(plan.steps, 1):
+            title = f"[{number}/{len(plan.steps)}] {step.name}"
+            made[step.name] = _reuse(folder, step, title, progress) or _execute(
+                folder, step, made, title, functions[step.stage], Context(_device(device), progress, step.seed)
+            )
+            with _storage(folder):
+                if step.stage == "verify":
+                    outcomes.append(publish.publish_tier(folder, step, made, plan.name))
+                published = publish.publish_files(folder, step, made[step.name])
+        with _storage(folder):
+            passed = publish.write_verdict(folder, plan, outcomes)
+    for line in [outcome.sentence() for outcome in outcomes] + [f"see {path}" for path in published]:
+        progress.log(line)
+    return EXIT_PASSED if passed else EXIT_GATE_FAILED
+
+
+def states(plan: Plan, runs: Path) -> dict[str, str]:
+    """`done`, `begun` or `to do` of each step, by a look at the run folder; contents are not checked."""
+    steps = runs / plan.name / "steps"
+    found = {}
+    for step in plan.steps:
+        if (steps / step.folder / artifact.MANIFEST).is_file():
+            found[step.name] = "done"
+        else:
+            found[step.name] = "begun" if (steps / (step.folder + PARTIAL)).is_dir() else "to do"
+    return found
+
+
+def _reuse(folder: Path, step: Step, title: str, progress: Progress) -> Artifact | None:
+    """The finished artifact of a step; a damaged one is removed and made again."""
+    path = folder / "steps" / step.folder
+    if not path.exists():
+        return None
+    try:
+        found = artifact.load(path)
+    except StorageError as error:
+        progress.log(f"{title}: damaged, made again ({error})")
+        with _storage(path):
+            shutil.rmtree(path)
+        return None
+    progress.log(f"{title}: finished before, reused")
+    return found
+
+
+def _execute(
+    folder: Path, step: Step, made: Mapping[str, Artifact], title: str, function: str, context: Context
+) -> Artifact:
+    final = folder / "steps" / step.folder
+    partial = final.with_name(final.name + PARTIAL)
+    again = "resumed, " if partial.exists() else ""
+    context.progress.log(f"{title}: {again}{step.budget}, estimated {duration(step.seconds)}")
+    inputs = {role: made[parent] for role, parent in step.inputs.items()}
+    with _storage(partial):
+        partial.mkdir(exist_ok=True)
+    with _stopwatch(partial) as elapsed, _explained(folder, step):
+        numbers = dict(_stage(function)(step.settings, inputs, partial, context))
+        _require_finite(step, numbers)
+        description = {
+            "step": step.name,
+            "stage": step.stage,
+            "key": step.key,
+            "seed": step.seed,
+            "settings": step.settings.model_dump(mode="json"),
+            "parents": {role: parent.manifest["key"] for role, parent in inputs.items()},
+            "versions": artifact.versions(),
+            "numbers": numbers,
+            "seconds": round(elapsed(), 3),
+        }
+        (partial / ELAPSED).unlink(missing_ok=True)
+        sealed = artifact.seal(partial, description)
+        partial.replace(final)
+    return Artifact(final, sealed.manifest)
+
+
+def _stage(function: str) -> StageFunction:
+    """`package.module:name`, imported only now: stages import torch and more."""
+    module, _, name = function.partition(":")
+    stage: StageFunction = getattr(importlib.import_module(module), name)
+    return stage
+
+
+def _device(choose: Callable[[], str] | None) -> str:
+    if choose is not None:
+        return choose()
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def _stopwatch(partial: Path) -> Iterator[Callable[[], float]]:
+    """Seconds spent on a step over all its attempts; kept beside its checkpoint when it is interrupted."""
+    path = partial / ELAPSED
+    try:
+        before = float(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        before = 0.0
+    start = time.monotonic()
+
+    def elapsed() -> float:
+        return before + time.monotonic() - start
+
+    try:
+        yield elapsed
+    except BaseException:
+        # The disk may be what failed, and the time is a nicety.
+        with suppress(OSError):
+            artifact.write_json(path, elapsed())
+        raise
+
+
+@contextmanager
+def _storage(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, place) from error
+
+
+@contextmanager
+def _explained(folder: Path, step: Step) -> Iterator[None]:
+    """A failure of a stage leaves as one sentence with the step's name; an unexpected one leaves a log file too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        explained = error if isinstance(error, KcompressError) else _translated(folder, step, error)
+        explained.add_note(step.name)
+        if explained is error:
+            raise
+        raise explained from error
+
+
+def _translated(folder: Path, step: Step, error: BaseException) -> KcompressError:
+    """What a library threw, as an error of ours; they wrap the system's errors in their own, so text is read too."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
+        return StageError("out of memory; close other programs or lower the batch of this step, then run it again")
+    if any(sign in text for sign in _DISK_FULL):
+        return StorageError(f"{folder}: no space left on the device; free some and run the same command again")
+    if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+        return storage_error(error, folder)
+    log = folder / f"error-{step.name}.log"
+    with _storage(log):
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    first = (text.splitlines() or [""])[0][:200]
+    return StageError(f"stopped by {type(error).__name__} ({first}); the whole of it is in {log}")
+
+
+def _require_finite(step: Step, numbers: Mapping[str, Any]) -> None:
+    for name, value in numbers.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise NonFiniteError(f"{name} is {value}; lower the learning rate of {step.name}")
+        if isinstance(value, Mapping):
+            _require_finite(step, value)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One run at a time in a folder; the lock is the operating system's, so a killed run leaves none behind."""
+    import fcntl
+
+    with _storage(folder):
+        file = (folder / ".lock").open("a+", encoding="utf-8")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            way_out = "wait for it, or choose another folder with --runs"
+            raise InputError(f"{folder}: process {holder} is running in it; {way_out}") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
