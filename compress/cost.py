@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 import students
 from compress import macs
@@ -24,6 +25,7 @@ from compress.metrics import latency
 from compress.metrics.estimate import Estimate
 
 ROUNDS = 40
+TEACHER_ROUNDS = 3  # a teacher takes seconds a photo
 FILES = {"int8": "model.onnx", "float": "float.onnx", "int8_core": "core.onnx", "float_core": "float_core.onnx"}
 
 
@@ -33,6 +35,18 @@ class Cost:
 
     estimates: Mapping[str, Estimate]
     details: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TeacherCost:
+    """Cost of the teacher, in torch with one thread, on one photo of `photo_size` px."""
+
+    name: str
+    photo_size: int
+    macs: int
+    macs_torchprofile: int
+    parameters: int
+    milliseconds: float
 
 
 def architecture_cost(folder: Path, photo_size: int) -> Cost:
@@ -81,3 +95,26 @@ def runtime_cost(folder: Path, photo: NDArray[np.uint8], photo_size: int, thread
         "int8_core_speedup": latency.speedup(times["float_core"], times["int8_core"], threads, seed),
     }
     return Cost(estimates, details)
+
+
+def teacher_cost(name: str, teacher: nn.Module, photo_size: int) -> TeacherCost:
+    """MACs by both conventions, parameters and milliseconds (torch, one thread, float32) on a photo of `photo_size` px.
+
+    Raises StageError for an operator that cannot be counted.
+    """
+    photo = torch.zeros(1, 3, photo_size, photo_size)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            times = latency.measure({"teacher": lambda: teacher(photo)}, TEACHER_ROUNDS, warm_up=1)
+    finally:
+        torch.set_num_threads(threads)
+    return TeacherCost(
+        name=name,
+        photo_size=photo_size,
+        macs=macs.count(teacher, photo).total,
+        macs_torchprofile=macs.torchprofile_count(teacher, photo).total,
+        parameters=sum(p.numel() for p in teacher.parameters()),
+        milliseconds=float(np.median(times["teacher"].thread_ms)),
+    )

@@ -7,7 +7,8 @@ row per image comes out, and `summarise` turns rows into estimates with the name
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from compress.candidate import Candidate, bytes_of, tensor_of
 from compress.context import Context
-from compress.errors import StageError
+from compress.errors import InputError, StageError
 from compress.metrics import distribution, fidelity, identity, intervals
 from compress.metrics.estimate import Estimate
 from compress.shards import Sample, Shards
@@ -28,6 +29,7 @@ Bytes = NDArray[np.uint8]
 Indices = NDArray[np.int64]
 
 _BATCH_PIXELS = 16 * 128 * 128
+_READ_AT_ONCE = 64
 
 
 class IdentityNetwork(Protocol):
@@ -91,6 +93,26 @@ class TestSet:
         """Photo, points, name, teacher image and both identities of `rows`."""
         sample = self._inputs.read(rows, ["photo", "points", "name"])
         return sample | self._targets.read(rows, ["image", "identity", "photo_identity"])
+
+
+def refuse_leaks(training: Shards, test: Shards) -> None:
+    """Raise InputError if a photo of the test set is also among the training's: a verdict on it would say nothing.
+
+    Compares the photos' bytes, so a copy under another name is found; a photo saved again by other software is not.
+    """
+    known = set(_digests(training))
+    found = [row for row, digest in enumerate(_digests(test)) if digest in known]
+    if found:
+        name = bytes(test.read(found[:1], ["name"])["name"][0]).decode("utf-8", "replace")
+        count = f"{len(found)} of {len(test)} test photos"
+        raise InputError(f"test: {count} are also among the inputs, the first is {name}; choose others for one of them")
+
+
+def _digests(shards: Shards) -> Iterator[bytes]:
+    for start in range(0, len(shards), _READ_AT_ONCE):
+        rows = range(start, min(start + _READ_AT_ONCE, len(shards)))
+        for photo in shards.read(rows, ["photo"])["photo"]:
+            yield hashlib.blake2b(photo.tobytes(), digest_size=16).digest()
 
 
 def draw(sample: Sample, int8: Candidate, float_: Candidate) -> Pictures:

@@ -59,10 +59,10 @@ def contact_sheet(rows: Sequence[Row], titles: Sequence[str], path: Path) -> Non
         raise StorageError(f"{path}: cannot be written ({error.strerror}); free some space and run again") from error
 
 
-def crop_rows(sheet: Bytes, rows: int, of: int) -> Bytes:
-    """The first `rows` of a sheet [H, W, 3] that was drawn with `of` rows, header included."""
-    each = (sheet.shape[0] - HEADER) // of
-    return sheet[: HEADER + each * min(rows, of)]
+def crop_rows(sheet: Bytes, rows: int, columns: int) -> Bytes:
+    """The first `rows` of a sheet [H, W, 3] of square pictures in `columns`, header included."""
+    picture = (sheet.shape[1] + GAP) // columns - GAP
+    return sheet[: HEADER + rows * (picture + CAPTION)]
 
 
 def _header(titles: Sequence[str], width: int) -> Bytes:

@@ -21,7 +21,7 @@ from compress.candidate import Candidate, bytes_of, tensor_of
 from compress.context import Context
 from compress.errors import InputError, StageError
 from compress.recipe import BudgetSettings, GateSettings, VerifyStep
-from compress.shards import ShardWriter
+from compress.shards import Shards, ShardWriter
 from compress.stages import verify
 
 SIDE, IMAGES = 32, 80
@@ -85,7 +85,13 @@ class Case:
                 inputs.add({"photo": photo, "points": points, "source": source, "name": np.array(f"p-{index}", "S120")})
                 e = [judge.embed(torch.from_numpy(tensor_of(p[None])), Tensor())[0].numpy() for p in (photo, image)]
                 targets.add({"image": image, "identity": np.float16(e[1]), "photo_identity": np.float16(e[0])})
-        return {"test_inputs": Artifact(self.root / "in", {}), "test_targets": Artifact(self.root / "out", {})}
+        self.training(np.zeros((SIDE, SIDE, 3), np.uint8))
+        roles = {"inputs": "training", "test_inputs": "in", "test_targets": "out"}
+        return {role: Artifact(self.root / folder, {}) for role, folder in roles.items()}
+
+    def training(self, photo: np.ndarray) -> None:
+        with ShardWriter(self.root / "training") as writer:
+            writer.add({"photo": photo, "name": np.array("t", "S120")})
 
 
 @pytest.fixture
@@ -155,6 +161,13 @@ def test_both_parts_are_judged_when_both_are_large_enough(case: Case) -> None:
 def test_too_small_test_set_is_refused(case: Case) -> None:
     with pytest.raises(InputError, match="20 rendered, 0 photographs images; gates need at least 30"):
         judge(case, 0.8, 20)
+
+
+def test_photo_that_was_trained_on_is_refused(case: Case) -> None:
+    inputs = {"export": case.export(0.8), **case.test_set(IMAGES, 0)}
+    case.training(Shards(case.root / "in").read([3])["photo"][0])
+    with pytest.raises(InputError, match="test: 1 of 80 test photos are also among the inputs, the first is p-3;"):
+        verify.run(settings(), inputs, case.root, Context())
 
 
 def test_export_without_parity_numbers_is_refused(case: Case) -> None:

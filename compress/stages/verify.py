@@ -38,11 +38,14 @@ TITLES = ("photo", "teacher", "float student", "int8 student", "int8 - teacher, 
 def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
     """Judge the candidate `inputs["export"]` on `test_inputs` and `test_targets`; returns the headline numbers.
 
-    Raises InputError for a test set too small to judge, StageError if a gate's number cannot be computed.
+    Raises InputError for a test set that is too small or shares photos with the training's `inputs`, StageError if a
+    gate's number cannot be computed.
     """
     budget = settings.budget
     export = inputs["export"]
-    test = TestSet(Shards(inputs["test_inputs"].path), Shards(inputs["test_targets"].path))
+    photos = Shards(inputs["test_inputs"].path)
+    evaluation.refuse_leaks(Shards(inputs["inputs"].path), photos)
+    test = TestSet(photos, Shards(inputs["test_targets"].path))
     counts = {part: int((test.source == number).sum()) for number, part in enumerate(gates.PARTS)}
     judged = gates.judged_parts(counts)
     int8, float_ = (Candidate(export.path / cost.FILES[name]) for name in ("int8", "float"))
