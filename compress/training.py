@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT_SECONDS = 30.0
 WARM_UP_STEPS = 100
 WARM_UP_SHARE = 0.1
 
@@ -90,7 +91,7 @@ def autocast(precision: str, device: str = "cpu") -> AbstractContextManager[obje
 
 def require_finite(loss: Tensor | float, step: int, place: str) -> float:
     """The loss as a number; raises NonFiniteError with the step if it is NaN or infinite."""
-    value = float(loss)
+    value = float(loss.detach()) if isinstance(loss, Tensor) else loss
     if not math.isfinite(value):
         raise NonFiniteError(
             f"{place}: the loss became {value} at step {step}; lower its learning_rate and run again"
@@ -131,14 +132,16 @@ class Ema:
 class Checkpoints:
     """One checkpoint file in a step's folder: model, averaged weights, optimizer, steps done; always whole.
 
-    Everything is tensors and JSON (in the file's header): no pickle. Saved at most every `seconds`.
+    Everything is tensors and JSON (in the file's header): no pickle. `maybe_save` saves at most every `seconds`
+    (CHECKPOINT_SECONDS by default).
     """
 
     def __init__(
-        self, folder: Path, model: nn.Module, optimizer: Optimizer, ema: Ema | None, seconds: float = 30
+        self, folder: Path, model: nn.Module, optimizer: Optimizer, ema: Ema | None, seconds: float | None = None
     ) -> None:
         self.path = folder / CHECKPOINT
-        self._model, self._optimizer, self._ema, self._seconds = model, optimizer, ema, seconds
+        self._model, self._optimizer, self._ema = model, optimizer, ema
+        self._seconds = CHECKPOINT_SECONDS if seconds is None else seconds
         self._saved = time.monotonic()
 
     def maybe_save(self, done: int) -> None:
@@ -186,8 +189,8 @@ class Checkpoints:
             if self._ema is not None:
                 for name, value in self._ema.state.items():
                     value.copy_(tensors[f"ema.{name}"])
-            state = _optimizer_state(tensors, json.loads(header["groups"]))
-            self._optimizer.load_state_dict(state)
+            self._optimizer.load_state_dict(_optimizer_state(tensors, json.loads(header["groups"])))
+            _match_layout(self._optimizer)
             return int(header["done"])
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise StorageError(f"{self.path}: does not fit this training ({error}); delete it to start anew") from error
@@ -214,3 +217,11 @@ def _optimizer_state(tensors: Mapping[str, Tensor], groups: list[dict[str, objec
         number, moment = name.split(".", 1)
         slots.setdefault(int(number), {})[moment] = value
     return {"state": slots, "param_groups": groups}
+
+
+def _match_layout(optimizer: Optimizer) -> None:
+    """Lay moments out in memory as their parameters are: the fused Adam walks through both and ignores strides."""
+    for parameter, slots in optimizer.state.items():
+        for moment, value in slots.items():
+            if value.shape == parameter.shape:
+                slots[moment] = torch.empty_like(parameter).copy_(value)

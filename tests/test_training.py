@@ -15,7 +15,9 @@ from compress.training import Checkpoints, Ema
 
 def make_model(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    # Moments restored in another layout than their weights would be wrong without an error.
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's stubs
 
 
 def make_checkpoints(folder: Path, seed: int = 0) -> tuple[nn.Module, Ema, Checkpoints, torch.optim.Optimizer]:

@@ -1,0 +1,112 @@
+"""Stage inputs: rendered portraits and photographs into shards, resumed, and what cannot be used is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress import faces, photos
+from compress.context import Context
+from compress.errors import InputError
+from compress.photos import Face
+from compress.recipe import InputSettings
+from compress.shards import Shards, ShardWriter
+from compress.stages import inputs
+
+SIZE = 32
+POINTS = np.array([[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]], np.float32)
+
+
+def fake_render_many(seed: int, indices: range, size: int, **_: Any) -> Iterator[dict[str, np.ndarray]]:
+    for index in indices:
+        yield {"photo": np.full((size, size, 3), index, np.uint8), "points": POINTS}
+
+
+def fake_detect(image: np.ndarray) -> list[Face]:
+    """A face where the picture is bright."""
+    return [Face((0, 0, 60, 60), POINTS, 0.9)] if image.mean() > 128 else []
+
+
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "render_many", fake_render_many, raising=False)
+    monkeypatch.setattr(photos, "detect", fake_detect)
+
+
+def write_photo(path: Path, level: int) -> None:
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (60, 60), (level, level, level)).save(path)
+
+
+def settings(rendered: int, *folders: Path) -> InputSettings:
+    return InputSettings(size=SIZE, rendered=rendered, rendered_seed=7, photos=tuple(str(f) for f in folders))
+
+
+def test_inputs_are_rendered_faces_then_photographs(tmp_path: Path) -> None:
+    write_photo(tmp_path / "album" / "sub" / "a.png", 200)
+    numbers = inputs.run(settings(3, tmp_path / "album"), {}, tmp_path / "out", Context())
+    rows = Shards(tmp_path / "out").read(range(4))
+    assert rows["source"].tolist() == [0, 0, 0, 1]
+    assert rows["name"].tolist() == [b"render-7-0", b"render-7-1", b"render-7-2", b"album/sub/a.png"]
+    assert rows["photo"].shape == (4, SIZE, SIZE, 3) and rows["photo"][2, 0, 0, 0] == 2
+    assert numbers == {"rendered": 3, "photographs": 1, "skipped": {}}
+
+
+def test_inputs_points_lie_in_the_aligned_picture(tmp_path: Path) -> None:
+    write_photo(tmp_path / "album" / "a.png", 200)
+    inputs.run(settings(0, tmp_path / "album"), {}, tmp_path / "out", Context())
+    points = Shards(tmp_path / "out").read([0])["points"][0]
+    expected = photos.transform(POINTS, photos.frame(POINTS, SIZE))
+    assert points == pytest.approx(expected, abs=1e-3)
+
+
+def test_inputs_photograph_without_a_face_is_named_and_not_fatal(tmp_path: Path) -> None:
+    write_photo(tmp_path / "album" / "bright.png", 200)
+    write_photo(tmp_path / "album" / "dark.png", 10)
+    (tmp_path / "album" / "broken.jpg").write_bytes(b"")
+    numbers = inputs.run(settings(0, tmp_path / "album"), {}, tmp_path / "out", Context())
+    skipped = {Path(path).name: reason for path, reason in numbers["skipped"].items()}
+    assert numbers["photographs"] == 1
+    assert skipped["dark.png"] == "no face found" and "empty (0 bytes)" in skipped["broken.jpg"]
+
+
+def test_inputs_none_usable_is_an_error(tmp_path: Path) -> None:
+    write_photo(tmp_path / "album" / "dark.png", 10)
+    with pytest.raises(InputError, match=r"album: none of 1 photographs can be used; .*dark.png: no face found"):
+        inputs.run(settings(2, tmp_path / "album"), {}, tmp_path / "out", Context())
+
+
+def test_inputs_of_nothing_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="inputs: 0 portraits; raise rendered or name a folder in photos"):
+        inputs.run(settings(0), {}, tmp_path / "out", Context())
+
+
+@pytest.mark.parametrize("stored", [1, 3, 4, 5])
+def test_inputs_resumed_are_those_of_one_run(tmp_path: Path, stored: int) -> None:
+    for number, level in enumerate([200, 10, 201, 11, 202]):
+        write_photo(tmp_path / "album" / f"{number}.png", level)
+    chosen = settings(2, tmp_path / "album")
+    whole = inputs.run(chosen, {}, tmp_path / "whole", Context())
+    rows = Shards(tmp_path / "whole").read(range(5))
+    # An interrupted run: fewer samples on disk than photographs already looked at.
+    with ShardWriter(tmp_path / "resumed") as writer:
+        for row in range(stored):
+            writer.add({name: value[[row]].reshape(value.shape[1:]) for name, value in rows.items()})
+    skipped = {path: reason for path, reason in whole["skipped"].items() if stored > 2}
+    (tmp_path / "resumed" / "skipped.json").write_text(json.dumps(skipped))
+    assert inputs.run(chosen, {}, tmp_path / "resumed", Context()) == whole
+    again = Shards(tmp_path / "resumed").read(range(5))
+    assert all(np.array_equal(rows[name], again[name]) for name in rows)
+
+
+def test_inputs_long_names_keep_their_end() -> None:
+    portrait = inputs.Portrait(np.zeros((2, 2, 3), np.uint8), POINTS)
+    name = inputs.sample(portrait, 1, "a" * 200 + "/last.png")["name"]
+    assert name.dtype == "S120" and name.item().endswith(b"a/last.png")
