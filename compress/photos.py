@@ -1,7 +1,7 @@
 """Photographs: read them and find the faces in them; `align` and its kin come from `compress.alignment`.
 
-Coordinates are pixels with centres at +0.5: a picture of width W spans [0, W]. Not covered: writing pictures, video, raw
-camera formats, HEIC.
+Coordinates are pixels with centres at +0.5: a picture of width W spans [0, W]. Not covered: writing, video, raw camera
+formats, HEIC.
 """
 
 from __future__ import annotations
@@ -75,15 +75,12 @@ def read(path: str | Path) -> U8:
     Raises InputError for a file that is missing, empty, no image, truncated, too large or below 32 px.
     """
     path = Path(path)
-    with _open(path) as image:
-        try:
-            image.load()
-        except Image.DecompressionBombError as error:
-            raise InputError(f"{path}: too large ({error}); scale it down") from error
-        except _DAMAGED as error:
-            problem = f"truncated or damaged {image.format} ({error})"
-            raise InputError(f"{path}: {problem}; copy or export it again") from error
-        rgb = _to_rgb(path, _upright(image))
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures and of odd metadata, which nobody who gives a photograph can act on.
+        warnings.simplefilter("ignore")
+        with _open(path) as image:
+            _load(path, image)
+            rgb = _to_rgb(path, _upright(image))
     if min(rgb.shape[:2]) < SMALLEST_SIDE:
         size = f"{rgb.shape[1]} x {rgb.shape[0]} px"
         raise InputError(f"{path}: {size} is too small; give a photograph of at least {SMALLEST_SIDE} px a side")
@@ -95,9 +92,7 @@ def _open(path: Path) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path}: empty (0 bytes); copy it again")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
+        return Image.open(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
@@ -111,6 +106,15 @@ def _open(path: Path) -> Image.Image:
         raise InputError(f"{path}: not an image that can be read; {way_out}") from None
     except _DAMAGED as error:
         raise InputError(f"{path}: truncated or damaged image ({error}); copy or export it again") from error
+
+
+def _load(path: Path, image: Image.Image) -> None:
+    """Decode the pixels. Pillow refuses a file that ends early, where OpenCV fills up with grey."""
+    try:
+        image.load()
+    except _DAMAGED as error:
+        problem = f"truncated or damaged {image.format} ({error})"
+        raise InputError(f"{path}: {problem}; copy or export it again") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
