@@ -1,9 +1,9 @@
-"""Rewrites an exported int8 ONNX graph into the form that ONNX Runtime runs fastest; the numbers stay the same bit by bit.
+"""Rewrites an exported int8 ONNX graph into the form that ONNX Runtime runs fastest; no number changes by a bit.
 
-ONNX Runtime keeps integer tensors channels-last, where its nearest Resize copies byte by byte (0.17 ms for 16 x 64 x 64) and two
-Gathers along rows and columns copy whole pixels (0.02 ms). Twofold upsampling is a tenth of a small core's time, so it is worth
-the rewrite. The Transposes around the Gathers cancel against those that the runtime puts around its integer
-convolutions. Not covered: float graphs, whose Resize is fast and stays.
+ONNX Runtime keeps integer tensors channels-last, where its nearest Resize copies byte by byte (0.17 ms for 16 x 64 x
+64) and two Gathers along rows and columns copy whole pixels (0.02 ms). Twofold upsampling is a tenth of a small
+core's time, so it is worth the rewrite. The Transposes around the Gathers cancel against those that the runtime puts
+around its integer convolutions. Not covered: float graphs, whose Resize is fast and stays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ TO_LAST, TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 def gather_upsampling(model: onnx.ModelProto) -> int:
     """Replace, in place, each DequantizeLinear -> nearest Resize x2 by integer Gathers -> DequantizeLinear.
 
-    Returns how many were replaced. A Resize of another scale or mode, of a float tensor or of unknown size is left alone.
+    Returns how many were replaced. A Resize of another scale or mode, of a float tensor or of unknown size is left
+    alone.
     """
     graph = model.graph
     producers = {output: node for node in graph.node for output in node.output}

@@ -1,4 +1,4 @@
-"""Students: small networks that change a photo as a teacher would. Records, networks, compositor, storage, tier presets."""
+"""Students: small networks that change a photo as a teacher would; records, networks, compositor, storage, presets."""
 
 from __future__ import annotations
 

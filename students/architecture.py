@@ -1,12 +1,12 @@
 """Architecture records: the plain data from which a student is built, checked field by field.
 
-A record lists every channel count that pruning may change, so that a pruned network is only another record. Not covered: the
-weights (persist.py) and the presets of the tiers (tiers.py).
+A record lists every channel count that pruning may change, so that a pruned network is only another record. Not
+covered: the weights (persist.py) and the presets of the tiers (tiers.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
@@ -50,17 +50,24 @@ class Architecture:
 
 
 def record_for(
-    family: str, width: int, core_resolution: int, blocks: int, block: str = "plain", hidden: int | None = None
+    family: str,
+    width: int | Sequence[int],
+    core_resolution: int,
+    blocks: int | Sequence[int],
+    block: str = "plain",
 ) -> dict[str, Any]:
-    """The unpruned record of a student: `width`, twice and four times it at strides 2, 4 and 8, and `blocks` bottom blocks.
+    """The unpruned record of a student.
 
-    `hidden` is the width inside the blocks; left out, it is the bottom's (plain) or twice it (inverted).
-    Raises ValueError for an unknown family or block kind, a width under 1 and a core resolution that is no multiple of 8.
+    `width` is that at stride 2, doubled at strides 4 and 8, or the three widths themselves. `blocks` is the number of
+    bottom blocks, as wide inside as the bottom (plain) or twice as wide (inverted), or the width inside each block.
+    Raises ValueError for an unknown family or block kind, a width under 1 and a core resolution that is no multiple
+    of 8.
     """
-    bottom = 4 * width
-    inside = hidden if hidden is not None else bottom * (INVERTED_EXPANSION if block == "inverted" else 1)
-    channels = {"stem": width, "middle": 2 * width, "bottom": bottom, "blocks": [inside] * blocks}
-    channels |= {"fuse_middle": 2 * width, "fuse_stem": width}
+    stem, middle, bottom = (width, 2 * width, 4 * width) if isinstance(width, int) else _three(width)
+    if isinstance(blocks, int):
+        blocks = [bottom * (INVERTED_EXPANSION if block == "inverted" else 1)] * blocks
+    channels = {"stem": stem, "middle": middle, "bottom": bottom, "blocks": list(blocks)}
+    channels |= {"fuse_middle": middle, "fuse_stem": stem}
     record = {"family": family, "core_resolution": core_resolution, "block": block, "channels": channels}
     return parse(record).record()
 
@@ -76,7 +83,9 @@ def parse(record: Mapping[str, Any]) -> Architecture:
         raise ValueError(f"student record channels: {channels!r} is not a table of widths; rebuild it with record_for")
     _expect_fields(channels, CHANNEL_FIELDS, "student record channels")
     if not isinstance(channels["blocks"], list | tuple):
-        raise ValueError(f"student record channels.blocks: {channels['blocks']!r} is not a list of widths; give one a block")
+        raise ValueError(
+            f"student record channels.blocks: {channels['blocks']!r} is not a list of widths; give one a block"
+        )
     resolution = _positive(record["core_resolution"], "core_resolution")
     if resolution % CORE_STRIDE:
         raise ValueError(f"student record core_resolution: {resolution} is not a multiple of {CORE_STRIDE}; round it")
@@ -93,6 +102,14 @@ def parse(record: Mapping[str, Any]) -> Architecture:
             fuse_stem=_positive(channels["fuse_stem"], "channels.fuse_stem"),
         ),
     )
+
+
+def _three(widths: Sequence[int]) -> tuple[int, int, int]:
+    if len(widths) != 3:
+        raise ValueError(
+            f"student width: {list(widths)} has {len(widths)} widths; give one, or those at strides 2, 4, 8"
+        )
+    return widths[0], widths[1], widths[2]
 
 
 def _expect_fields(table: Mapping[str, Any], names: tuple[str, ...], place: str) -> None:

@@ -1,8 +1,9 @@
 """The compositor: how a map student's twelve raw channels change the photo, in plain differentiable torch.
 
-`image = warp(photo, up(flow)) * up(A) + up(B)`. Everything that is not linear in the maps (exponential of the gain, mask) is
-folded at low resolution, so that only eight channels are upsampled. Always float32, whatever autocast says: flow needs
-fractions of a pixel. Not covered: the fast forms for runtimes (separable.py for ONNX, compress/fused.py for stylize).
+`image = warp(photo, up(flow)) * up(A) + up(B)`. Everything that is not linear in the maps (exponential of the gain,
+mask) is folded at low resolution, so that only eight channels are upsampled. Always float32, whatever autocast says:
+flow needs fractions of a pixel. Not covered: the fast forms for runtimes (separable.py for ONNX, compress/fused.py
+for stylize).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ MASK_OFFSET = 3.0  # the untrained mask is sigmoid(-3) = 0.05: a student starts 
 def downsample(photo: Tensor, resolution: int) -> Tensor:
     """Antialiased `photo` [N, C, H, W] float32 on a grid of `resolution` x `resolution`, any H and W.
 
-    A triangle filter as wide as the reduction, so that the result hardly depends on the photo's size. Source: the Resize
-    operator of ONNX opset 18 with antialias=1, which is Pillow's bilinear resize.
+    A triangle filter as wide as the reduction, so that the result hardly depends on the photo's size. Source: the
+    Resize operator of ONNX opset 18 with antialias=1, which is Pillow's bilinear resize.
     """
     if not torch.compiler.is_exporting() and photo.shape[-2:] == (resolution, resolution):
         return photo
@@ -31,8 +32,8 @@ def downsample(photo: Tensor, resolution: int) -> Tensor:
 def fold(raw: Tensor) -> Tensor:
     """Raw [N, 12, h, w] (flow 2, log gain 3, bias 3, residual 3, mask logit 1) to maps [N, 8, h, w] (flow 2, A 3, B 3).
 
-    With g = exp(log gain), m = mask and r = residual in [-1, 1]: A = g (1 - m), B = (g - 1 + bias) (1 - m) + r m, which is
-    ((photo + 1) g - 1 + bias) (1 - m) + r m for a photo in [-1, 1].
+    With g = exp(log gain), m = mask and r = residual in [-1, 1]: A = g (1 - m), B = (g - 1 + bias) (1 - m) + r m,
+    which is ((photo + 1) g - 1 + bias) (1 - m) + r m for a photo in [-1, 1].
     """
     raw = raw.float()
     flow = raw[:, 0:2] * FLOW_SCALE
@@ -52,7 +53,7 @@ def composite(photo: Tensor, maps: Tensor) -> Tensor:
 
 
 def warp(photo: Tensor, flow: Tensor) -> Tensor:
-    """Backward warp: out(p) = photo(p + flow(p)), flow [N, 2, H, W] (x, y) in units where the full width or height is 2."""
+    """Backward warp: out(p) = photo(p + flow(p)); flow [N, 2, H, W] (x, y), the full width or height is 2."""
     grid = identity_grid(photo) + flow.permute(0, 2, 3, 1)
     return F.grid_sample(photo, grid, mode="bilinear", padding_mode="border", align_corners=False)
 

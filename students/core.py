@@ -1,9 +1,10 @@
 """The core: the small network that sees the photo at low resolution, built only of what integer hardware runs well.
 
-3x3 convolutions of stride 2, residual blocks at stride 8, and twice: 1x1 convolution, nearest upsampling, addition of the skip,
-3x3 convolution. BatchNorm (fused before quantization) and ReLU6. The 1x1 before the upsampling halves the MACs and the bytes that
-are upsampled, which 8-bit runtimes do slowly; the float head is 1x1, so that nearly all work is in integers. No instance normalisation, reflection padding, transposed convolution, concatenation or attention. Not covered:
-what the twelve output channels mean (compositor.py, rgb.py).
+3x3 convolutions of stride 2, residual blocks at stride 8, and twice: 1x1 convolution, nearest upsampling, addition of
+the skip, 3x3 convolution. BatchNorm (fused before quantization) and ReLU6. The 1x1 before the upsampling halves the
+MACs and the bytes that are upsampled, which 8-bit runtimes do slowly; the float head is 1x1, so that nearly all work
+is in integers. No instance normalisation, reflection padding, transposed convolution, concatenation or attention. Not
+covered: what the twelve output channels mean (compositor.py, rgb.py).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Residual(nn.Module):
 
 
 class Core(nn.Module):
-    """[N, 3, r, r] float32 in [-1, 1] to raw [N, 12, r/2, r/2]; `bottom` gives the feature tap, `head` stays in float."""
+    """[N, 3, r, r] float32 in [-1, 1] to raw [N, 12, r/2, r/2]; `bottom` gives the tap, `head` stays in float."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Store and load a student: `architecture.json` (the record) and `weights.safetensors`, both checked strictly, no pickle.
+"""Store and load a student: `architecture.json` (record) and `weights.safetensors`, both checked strictly, no pickle.
 
 Not covered: quantized students, whose ranges belong to the quantizer's own files.
 """

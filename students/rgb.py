@@ -1,4 +1,4 @@
-"""The head of RGB students, the baseline family: the same core redraws the picture, two by two pixels from each raw position.
+"""The head of RGB students, the baseline family: the same core redraws the picture, 2 x 2 pixels per raw position.
 
 Not covered: keeping the photo's resolution; the picture is drawn at the core's resolution and enlarged.
 """

@@ -1,9 +1,10 @@
-"""The compositor as matrix products, for runtimes: the same function as compositor.py, several times cheaper in ONNX Runtime.
+"""The compositor as matrix products, for runtimes: the same function as compositor.py, far cheaper in ONNX Runtime.
 
-Bilinear upsampling is linear along each axis, so it is rows @ maps @ columns, a form that runtimes compute at the speed of
-matrix multiplication, for any height and width. The sampling grid comes out of the same product, already interleaved (x, y). The
-warp uses zero padding on a grid clamped to the outermost pixel centres, which equals border padding: ONNX Runtime 1.31 has a
-fast kernel for that form only (5 against 19 ms at 512 px). Not covered: training, where compositor.py is simpler and as fast.
+Bilinear upsampling is linear along each axis, so it is rows @ maps @ columns, a form that runtimes compute at the
+speed of matrix multiplication, for any height and width. The sampling grid comes out of the same product, already
+interleaved (x, y). The warp uses zero padding on a grid clamped to the outermost pixel centres, which equals border
+padding: ONNX Runtime 1.31 has a fast kernel for that form only (5 against 19 ms at 512 px). Not covered: training,
+where compositor.py is simpler and as fast.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 
 def composite(photo: Tensor, maps: Tensor) -> Tensor:
-    """Apply maps [N, 8, h, w] to photo [N, 3, H, W] in [-1, 1], both float32: the image [N, 3, H, W], clamped to [-1, 1]."""
+    """Apply maps [N, 8, h, w] to photo [N, 3, H, W] in [-1, 1], both float32: the image, clamped to [-1, 1]."""
     height, width = photo.shape[-2:]
     rows = bilinear_matrix(height, maps.shape[-2])
     columns = bilinear_matrix(width, maps.shape[-1]).T
@@ -34,7 +35,8 @@ def bilinear_matrix(size: int, resolution: int) -> Tensor:
 def sampling_grid(flow: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Grid [N, H, W, 2] of `warp`: pixel centres plus the flow [N, 2, h, w] enlarged by rows [H, h] and columns [w, W].
 
-    The x of a pixel centre is added before the rows are enlarged (their weights sum to 1), its y is one more column of `rows`.
+    The x of a pixel centre is added before the rows are enlarged (their weights sum to 1), its y is one more column
+    of `rows`.
     """
     batch, _, low_height, low_width = flow.shape
     height, width = rows.shape[0], columns.shape[1]
