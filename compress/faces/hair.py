@@ -1,0 +1,335 @@
+"""Hair as closed sheets: from a crown, strands run over the skull to the hairline and may hang beyond it.
+
+A hair style is a few continuous numbers (HairStyle), so that every person has hair of their own. The sheet is built on the
+mean head and bound to the skull's triangles, hence it follows any identity, expression and style. Hair cards of an assets
+folder are in folder.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from compress.faces.head import SKULL_POLAR_MAX, Head
+
+Array = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+COLUMNS, ROWS = 112, 26
+SKULL_ROWS = 17
+"""Rows of the sheet that follow the skull; the others hang."""
+TUCK = -0.02
+"""Depth below the skin at which a short strand ends, so that no gap shows at the hairline."""
+
+
+@dataclass(frozen=True)
+class HairStyle:
+    """Numbers of one style; lengths in decimetres, angles in radians, shares 0..1."""
+
+    name: str
+    texture: str
+    tilt_back: float
+    tilt_side: float
+    top: float
+    sides: float
+    quiff: float
+    recede: float
+    fringe: float
+    hang_side: float
+    hang_back: float
+    curtain: float
+    ridges: float
+    curls: float
+    wave: float
+    flare: float
+    bun: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class HairSheet:
+    """Geometry on the mean head: binding of each vertex and offset from the bound point; occlusion 0..1."""
+
+    index: Ints
+    weight: Array
+    offset: Array
+    faces: Ints
+    uv_faces: Ints
+    uv: Array
+    occlusion: Array
+    flow: Array
+
+
+def smoothstep(low: float, high: float, x: Array) -> Array:
+    """Cubic step from 0 at low to 1 at high."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def ring_noise(random: np.random.Generator, count: int, harmonics: range) -> Array:
+    """Smooth periodic noise [count] of unit deviation with the given harmonics."""
+    angle = np.arange(count) * 2 * math.pi / count
+    out = np.zeros(count)
+    for k in harmonics:
+        out += random.normal() * np.cos(k * angle) + random.normal() * np.sin(k * angle)
+    return np.asarray(out / (out.std() + 1e-6), np.float32)
+
+
+class Scalp:
+    """Look-up of skull points by direction, on the mean head."""
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.points = (head.mean[head.skull_index] * head.skull_weight[..., None]).sum(2)
+        self.radius = np.linalg.norm(self.points - head.centre, axis=2).astype(np.float32)
+        self.height = (head.hairline[head.skull_index] * head.skull_weight).sum(2)
+
+    def cells(self, direction: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Array, Array]:
+        """Fractional table cell of unit directions [..., 3]: azimuth and polar index with their fractions."""
+        azimuths, polars = self.radius.shape
+        azimuth = np.arctan2(direction[..., 0], direction[..., 2]) / (2 * math.pi) * azimuths % azimuths
+        polar = np.arccos(np.clip(direction[..., 1], -1, 1)) / SKULL_POLAR_MAX * (polars - 1)
+        polar = np.clip(polar, 0, polars - 1.001)
+        a, p = azimuth.astype(np.int64) % azimuths, polar.astype(np.int64)
+        return a, p, (azimuth - np.floor(azimuth)).astype(np.float32), (polar - p).astype(np.float32)
+
+    def look_up(self, table: Array, direction: Array) -> Array:
+        """Bilinear value of a table [A, P] in the given directions."""
+        a, p, fa, fp = self.cells(direction)
+        b = (a + 1) % table.shape[0]
+        return np.asarray(
+            (table[a, p] * (1 - fa) + table[b, p] * fa) * (1 - fp)
+            + (table[a, p + 1] * (1 - fa) + table[b, p + 1] * fa) * fp,
+            np.float32,
+        )
+
+    def bind(self, direction: Array) -> tuple[Ints, Array]:
+        """Triangle (vertices [..., 3], weights [..., 3]) nearest to each direction."""
+        a, p, fa, fp = self.cells(direction)
+        a = (a + (fa > 0.5)) % self.radius.shape[0]
+        p = p + (fp > 0.5)
+        return self.head.skull_index[a, p], self.head.skull_weight[a, p]
+
+
+def grow_sheet(scalp: Scalp, style: HairStyle) -> HairSheet:
+    """Build the two layers (closed inner one, gappy outer one) of a style."""
+    random = np.random.default_rng(style.seed)
+    layers = [_grow_layer(scalp, style, random.spawn(1)[0], layer) for layer in (0, 1)]
+    faces, uv_faces, uv = _sheet_topology()
+    count = COLUMNS * ROWS
+    parts = [np.concatenate([layer[k] for layer in layers]) for k in range(4)]
+    layer_uv = [uv * np.array([1, 0.5], np.float32) + np.array([0, 0.5 * (1 - k)], np.float32) for k in (0, 1)]
+    return HairSheet(
+        index=parts[0].astype(np.int32),
+        weight=parts[1],
+        offset=parts[2],
+        faces=np.concatenate([faces, faces + count]).astype(np.int32),
+        uv_faces=np.concatenate([uv_faces, uv_faces + len(uv)]).astype(np.int32),
+        uv=np.concatenate(layer_uv).astype(np.float32),
+        occlusion=parts[3],
+        flow=np.zeros((0, 3), np.float32),
+    )
+
+
+def _sheet_topology() -> tuple[Ints, Ints, Array]:
+    """Triangles over the closed grid, and texture coordinates (u around, v from 1 at the crown to 0 at the tips)."""
+    column, row = np.meshgrid(np.arange(COLUMNS), np.arange(ROWS - 1), indexing="ij")
+    column, row = column.ravel(), row.ravel()
+    right = (column + 1) % COLUMNS
+    corner = [column * ROWS + row, right * ROWS + row, column * ROWS + row + 1, right * ROWS + row + 1]
+    uv_corner = [column * ROWS + row, (column + 1) * ROWS + row, column * ROWS + row + 1, (column + 1) * ROWS + row + 1]
+
+    def triangles(c: list[npt.NDArray[np.int64]]) -> Ints:
+        return np.concatenate([np.stack([c[0], c[2], c[1]], 1), np.stack([c[1], c[2], c[3]], 1)]).astype(np.int32)
+
+    u, v = np.meshgrid(np.arange(COLUMNS + 1) / COLUMNS, 1 - np.arange(ROWS) / (ROWS - 1), indexing="ij")
+    uv = np.stack([u.ravel() * 0.998 + 0.001, v.ravel() * 0.99 + 0.005], 1).astype(np.float32)
+    return triangles(corner), triangles(uv_corner), uv
+
+
+def _crown_frame(style: HairStyle) -> Array:
+    """Rows: side, up (the crown) and front axis of the tilted hair frame."""
+    cb, sb = math.cos(style.tilt_back), math.sin(style.tilt_back)
+    cs, ss = math.cos(style.tilt_side), math.sin(style.tilt_side)
+    back = np.array([[1, 0, 0], [0, cb, -sb], [0, sb, cb]])
+    side = np.array([[cs, ss, 0], [-ss, cs, 0], [0, 0, 1]])
+    return np.asarray(back @ side, np.float32)
+
+
+def _directions(azimuth: Array, polar: Array, frame: Array) -> Array:
+    """Unit directions in head axes of angles around the tilted crown."""
+    local = np.stack(
+        [np.sin(azimuth) * np.sin(polar), np.cos(polar), np.cos(azimuth) * np.sin(polar)], -1
+    )
+    return np.asarray(local @ frame, np.float32)
+
+
+def _hairline_polar(scalp: Scalp, azimuth: Array, frame: Array) -> Array:
+    """Polar angle around the crown at which each column leaves the hairy part of the skull."""
+    steps = np.linspace(0.25, 2.5, 60, dtype=np.float32)
+    direction = _directions(azimuth[:, None], np.broadcast_to(steps, (len(azimuth), len(steps))), frame)
+    outside = scalp.look_up(np.asarray(scalp.height, np.float32), direction) < 0.0
+    first = np.where(outside.any(1), outside.argmax(1), len(steps) - 1)
+    ends = steps[first]
+    kernel = np.array([1, 2, 3, 2, 1], np.float32) / 9
+    wide = np.concatenate([ends[-2:], ends, ends[:2]])
+    return np.asarray(np.convolve(wide, kernel, "valid"), np.float32)
+
+
+def _grow_layer(
+    scalp: Scalp, style: HairStyle, random: np.random.Generator, layer: int
+) -> tuple[Ints, Array, Array, Array]:
+    """Binding, weights, offsets and occlusion of one layer's vertices, column by column."""
+    frame = _crown_frame(style)
+    azimuth = (np.arange(COLUMNS) * 2 * math.pi / COLUMNS).astype(np.float32)
+    ends = _hairline_polar(scalp, azimuth, frame)
+    rim = _directions(azimuth, ends, frame)
+    head_azimuth = np.abs(np.arctan2(rim[:, 0], rim[:, 2])).astype(np.float32)
+    front = 1 - smoothstep(0.5, 1.0, head_azimuth)
+    hang_zone = smoothstep(style.curtain, style.curtain + 0.28, head_azimuth)
+    back = smoothstep(1.7, 2.5, head_azimuth)
+    hang = hang_zone * (style.hang_side * (1 - back) + style.hang_back * back)
+    ragged = ring_noise(random, COLUMNS, range(6, 30))
+    hang = hang * (1 + 0.05 * ragged)
+    ends = ends * (1 + 0.012 * ring_noise(random, COLUMNS, range(4, 40))) - style.recede * front * (0.75 + 0.25 * np.cos(6 * head_azimuth))
+    ends = ends + 0.08 * front
+    ends = ends + front * style.fringe * (1 + 0.12 * ragged)
+    hanging = smoothstep(0.02, 0.25, hang)
+    ends = np.minimum(ends, np.where(hanging > 0.5, 1.75, 9))
+
+    share = np.clip(np.arange(ROWS) / (SKULL_ROWS - 1), 0, 1).astype(np.float32)
+    polar = 0.02 + ends[:, None] * share[None]
+    direction = _directions(np.broadcast_to(azimuth[:, None], polar.shape), polar, frame)
+    thickness = _thickness(style, random, head_azimuth, front, hanging, share, direction, layer)
+    radius = scalp.look_up(scalp.radius, direction)
+    points = scalp.head.centre + direction * (radius + thickness)[..., None]
+    points = points + _hang(style, random, points, hang, direction)
+    points = _lift_off_shoulders(points)
+    index, weight = scalp.bind(direction)
+    bound = (scalp.head.mean[index] * weight[..., None]).sum(2)
+    depth = np.clip(thickness / max(style.top, 0.06), 0, 1)
+    below = np.clip((np.arange(ROWS) - SKULL_ROWS + 1) / (ROWS - SKULL_ROWS), 0, 1)
+    occlusion = (0.55 + 0.45 * depth) * (1 - 0.25 * below[None])
+    return (
+        index.reshape(-1, 3),
+        weight.reshape(-1, 3).astype(np.float32),
+        (points - bound).reshape(-1, 3).astype(np.float32),
+        occlusion.reshape(-1).astype(np.float32),
+    )
+
+
+def _thickness(
+    style: HairStyle,
+    random: np.random.Generator,
+    head_azimuth: Array,
+    front: Array,
+    hanging: Array,
+    share: Array,
+    direction: Array,
+    layer: int,
+) -> Array:
+    """Distance [COLUMNS, ROWS] of the sheet from the skull."""
+    up = smoothstep(0.1, 0.8, direction[..., 1])
+    volume = style.sides + (style.top - style.sides) * up
+    ahead = np.exp(-((head_azimuth / 0.8) ** 2))[:, None] * np.exp(-(((share - 0.82) / 0.22) ** 2))[None]
+    volume = volume + style.quiff * ahead
+    grown = np.clip(share * 3, 0, 1)[None]
+    strands = ring_noise(random, COLUMNS, range(8, 40))[:, None] * grown
+    lumps = np.stack([ring_noise(random, COLUMNS, range(5, 28)) for _ in range(9)], 1)
+    rows = np.linspace(0, 8, ROWS)
+    lumps = np.stack([np.interp(rows, np.arange(9), lump) for lump in lumps]) * grown
+    volume = volume * (1 + style.ridges * strands + style.curls * lumps)
+    fringed = np.clip(style.fringe * 4, 0, 1) * front
+    taper = 1 - smoothstep(0.66, 1.0, share)[None] * (1 - np.maximum(hanging, 0.75 * fringed))[:, None]
+    thickness = np.maximum(volume, 0.012) * taper + TUCK * (1 - taper)
+    if layer:
+        thickness = thickness * (1.10 + 0.05 * strands) + 0.012 * taper
+    return np.asarray(thickness, np.float32)
+
+
+def _hang(style: HairStyle, random: np.random.Generator, points: Array, hang: Array, direction: Array) -> Array:
+    """Displacement of the rows beyond the skull: down by gravity, with waves and flare."""
+    below = np.clip((np.arange(ROWS) - SKULL_ROWS + 1) / (ROWS - SKULL_ROWS), 0, 1).astype(np.float32)
+    drop = hang[:, None] * below[None]
+    outwards = direction * np.array([1, 0, 1], np.float32)
+    outwards /= np.linalg.norm(outwards, axis=-1, keepdims=True) + 1e-6
+    phase = ring_noise(random, COLUMNS, range(1, 5))[:, None]
+    sway = style.wave * np.sin(drop * 5.0 + phase * 0.9) * np.clip(drop * 2, 0, 1)
+    spread = style.flare * drop * np.sin(np.clip(below * math.pi, 0, math.pi))[None] + sway
+    out = outwards * spread[..., None]
+    out[..., 1] -= drop
+    return np.asarray(out, np.float32)
+
+
+def _lift_off_shoulders(points: Array) -> Array:
+    """Hair that reaches the shoulders lies on them instead of going through."""
+    lift = np.clip(5.55 - points[..., 1], 0, None)
+    out = points.copy()
+    out[..., 2] += lift * 0.35 * np.sign(points[..., 2] - 0.1)
+    return out
+
+
+BALD = "bald"
+LONG = ("bob", "long", "wavy", "curly-long")
+
+
+def sample_style(random: np.random.Generator, male: float, old: float, african: float) -> HairStyle:
+    """Draw a hair style that suits gender and age; the name `bald` has no sheet."""
+    woman = {"crop": 0.5, "side": 0.5, "bob": 2.4, "long": 2.6, "wavy": 2.2, "curly-long": 0.7, "tied": 1.2,
+             "afro": 0.2 + 2.0 * african, "curly": 0.5}
+    man = {"crop": 2.4, "side": 2.6, "quiff": 1.6, "curly": 0.7, "afro": 0.1 + 0.9 * african, "buzz": 0.9 + african,
+           "receding": 0.3 + 1.8 * old, BALD: 0.25 + 0.9 * old, "bob": 0.12, "long": 0.12}
+    names = sorted(set(woman) | set(man))
+    weight = np.array([woman.get(n, 0.0) * (1 - male) + man.get(n, 0.0) * male for n in names])
+    name = names[int(random.choice(len(names), p=weight / weight.sum()))]
+    side = float(random.choice([-1.0, 1.0]))
+    u = random.uniform
+    curly = name in ("afro", "curly", "curly-long") or (african > 0.6 and name in ("crop", "receding"))
+    top, sides, quiff, fringe, hang_side, hang_back, curtain = u(0.10, 0.17), u(0.05, 0.09), 0.0, 0.0, 0.0, 0.0, 1.0
+    ridges, curls, wave, flare, recede = u(0.05, 0.15), u(0.0, 0.08), 0.0, 0.0, float(max(0.0, random.normal(0, 0.05)))
+    tilt_side = side * u(0.0, 0.15)
+    if name == "side":
+        tilt_side, quiff, top = side * u(0.3, 0.55), u(0.03, 0.12), u(0.13, 0.22)
+    elif name == "quiff":
+        quiff, top = u(0.10, 0.24), u(0.12, 0.2)
+    elif name == "receding":
+        recede, top = u(0.15, 0.42), u(0.05, 0.1)
+    elif name == "curly":
+        top, sides, curls = u(0.16, 0.28), u(0.08, 0.16), u(0.15, 0.3)
+    elif name == "afro":
+        top, curls = u(0.22, 0.48), u(0.06, 0.14)
+        sides = top * u(0.6, 0.9)
+    elif name == "tied":
+        top, sides, ridges = u(0.06, 0.10), u(0.045, 0.07), u(0.03, 0.08)
+    if name in LONG:
+        top, sides, tilt_side = u(0.14, 0.24), u(0.16, 0.24), side * u(0.05, 0.45)
+        hang_back = u(0.5, 0.9) if name == "bob" else u(1.3, 2.2)
+        hang_side = u(0.45, 0.85) if name == "bob" else hang_back * u(0.8, 1.0)
+        curtain, flare = u(0.72, 1.0), u(0.0, 0.12)
+        wave = u(0.0, 0.02) if name in ("bob", "long") else u(0.02, 0.06)
+        curls = u(0.12, 0.25) if name == "curly-long" else curls
+    if name in ("bob", "long", "crop") and random.random() < (0.35 if male < 0.5 else 0.15):
+        fringe = u(0.12, 0.38)
+    return HairStyle(
+        name=name,
+        texture=f"hair/{'curly' if curly else 'straight'}{int(random.integers(3))}",
+        tilt_back=u(0.25, 0.6),
+        tilt_side=tilt_side,
+        top=top,
+        sides=sides,
+        quiff=quiff,
+        recede=recede,
+        fringe=fringe,
+        hang_side=hang_side,
+        hang_back=hang_back,
+        curtain=curtain,
+        ridges=ridges,
+        curls=curls,
+        wave=wave,
+        flare=flare,
+        bun=0.0,
+        seed=int(random.integers(1 << 31)),
+    )

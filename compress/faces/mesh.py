@@ -1,0 +1,309 @@
+"""From a person and a pose to one triangle mesh in the scene. Pure geometry; no colours, no camera."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from compress.faces import style
+from compress.faces.folder import CardHair
+from compress.faces.hair import BALD, LONG, HairSheet, Scalp, grow_sheet, smoothstep
+from compress.faces.head import Head
+from compress.faces.materials import BROW, CLOTH, EYE, HAIR, LASH, SKIN, TEETH, TONGUE
+from compress.faces.population import Person, Population
+from compress.faces.raster import vertex_normals
+from compress.faces.scene import Clothes, Pose
+
+Array = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+HEAD_HEIGHT = 2.2
+"""Height of every head from chin to crown, in scene units."""
+SCALP_SINK = 0.035
+"""The scalp under hair is sunk by this, in decimetres, so that it does not poke through."""
+EAR_TUCK = 0.14
+"""Ears under long hair lie closer to the head by this, in decimetres."""
+PAINTED = (BALD, "buzz")
+"""Styles without a sheet; `buzz` is painted on the scalp."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A part that rides on base vertices: which ones, offset, triangles, texture coordinates."""
+
+    index: Ints
+    offset: Array
+    faces: Ints
+    uv: Array
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Triangles of a whole mesh, the same for photo and cartoon."""
+
+    faces: Ints
+    uv_faces: Ints
+    material: npt.NDArray[np.int8]
+    uv: Array
+    sheet: HairSheet | None
+    cards: CardHair | None
+    hair_start: int
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Vertices [n, 3] in the scene, their normals, occlusion 0..1, share of scalp hair; the head's rotation and pivot."""
+
+    positions: Array
+    normals: Array
+    occlusion: Array
+    scalp: Array
+    rotation: Array
+    pivot: Array
+    scale: float
+
+    def to_head_frame(self, points: Array) -> Array:
+        """Scene points [..., 3] in the head's own axes, in half head heights."""
+        return np.asarray(((points - self.pivot) @ self.rotation / self.scale + self.pivot) / (HEAD_HEIGHT / 2))
+
+
+class Modeller:
+    """Builds meshes; holds what does not depend on the person."""
+
+    def __init__(self, head: Head, population: Population) -> None:
+        self.head = head
+        self.population = population
+        self.scalp_table = Scalp(head)
+        self.normals = vertex_normals(head.mean, head.faces["body"])
+        body = np.unique(head.faces["body"])
+        self.top = int(body[head.vertices[body, 1].argmax()])
+        self.chin = int(head.landmarks[13])
+        self.hairline = smoothstep(-0.06, 0.10, head.hairline)
+        self.sunk = smoothstep(0.02, 0.2, head.hairline)
+        self.ears = self._ear_share()
+        half = len(head.eye_index) // 2
+        self.eye_centre = head.eyes(head.mean)[:half].mean(0)
+        self.brow = self._brow_patch()
+        self.lash = self._lash_patch()
+        self.teeth = self._teeth_patch()
+        self.tongue = self._whole("helper-tongue")
+
+    def _ear_share(self) -> Array:
+        """1 for vertices of the ears, else 0: [n]."""
+        head, mask = self.head, self.head.masks["ears"]
+        side = mask.shape[0]
+        uv = np.zeros((head.count, 2), np.float32)
+        uv[head.faces["body"].ravel()] = head.body_uv[head.body_uv_faces.ravel()]
+        columns = np.clip((uv[:, 0] * side).astype(int), 0, side - 1)
+        rows = np.clip(((1 - uv[:, 1]) * side).astype(int), 0, side - 1)
+        return np.asarray((mask[rows, columns] / 255.0) * (np.abs(head.mean[:, 0]) > 0.5), np.float32)
+
+    # ---- parts that ride on the base mesh
+    def _ride(self, faces: Ints) -> tuple[Ints, Ints]:
+        index, inverse = np.unique(faces, return_inverse=True)
+        return index.astype(np.int32), inverse.reshape(-1, 3).astype(np.int32)
+
+    def _brow_patch(self) -> Patch:
+        """Face triangles around the brows; uv holds distance from the middle and height over the eyes."""
+        body = self.head.faces["body"]
+        middle = self.head.mean[body].mean(1)
+        across = np.abs(middle[:, 0])
+        near = (across < 0.8) & (across > 0.02) & (np.abs(middle[:, 1] - self.eye_centre[1] - 0.22) < 0.26)
+        index, faces = self._ride(body[near & (middle[:, 2] > 0.8)])
+        at = self.head.mean[index]
+        uv = np.stack([np.abs(at[:, 0]), at[:, 1] - self.eye_centre[1]], 1)
+        return Patch(index, (self.normals[index] * 0.012).astype(np.float32), faces, uv.astype(np.float32))
+
+    def brow_uv(self, shape: Array) -> Array:
+        """Texture coordinates of the brow patch for (arch, thickness, length, height, tilt)."""
+        arch, thick, length, height, tilt = (float(x) for x in shape)
+        along = (self.brow.uv[:, 0] - 0.10) / length
+        level = height + arch * np.sin(np.clip(along, 0, 1) * math.pi * 0.8) + tilt * along
+        across = (self.brow.uv[:, 1] - level) / (thick * 1.5)
+        return np.stack([along * 0.8 + 0.1, across * 0.5 + 0.5], 1).astype(np.float32)
+
+    def _lash_patch(self) -> Patch:
+        """The lash strips of the base mesh, shortened; v above .5 for upper lashes."""
+        parts: list[tuple[Ints, Array, Ints, Array]] = []
+        count = 0
+        for name in ("helper-l-eyelashes-1", "helper-l-eyelashes-2", "helper-r-eyelashes-1", "helper-r-eyelashes-2"):
+            index, faces = self._ride(self.head.faces[name])
+            at = self.head.mean[index]
+            centre = self.eye_centre * np.array([np.sign(at[:, 0].mean()), 1, 1])
+            apart = np.linalg.norm(at - centre, axis=1)
+            up = name.endswith("2")
+            along = (at[:, 0] - at[:, 0].min()) / np.ptp(at[:, 0])
+            reach = np.clip((apart - 0.155) / (apart.max() - 0.155), 0, 1)
+            offset = (at - centre) * np.array([0.45, 0.25, 0.2]) * (reach**1.5)[:, None] * (1 if up else 0.3)
+            v = 0.5 + 0.49 * reach if up else 0.49 - 0.49 * reach
+            parts.append((index, offset.astype(np.float32), faces + count, np.stack([along, v], 1)))
+            count += len(index)
+        index, offset, faces, uv = (np.concatenate([part[k] for part in parts]) for k in range(4))
+        return Patch(index, offset, faces, uv.astype(np.float32))
+
+    def _teeth_patch(self) -> Patch:
+        """The two arches of the base mesh; u around the arch, v from gum to edge."""
+        parts: list[tuple[Ints, Ints, Array]] = []
+        count = 0
+        for name in ("helper-upper-teeth", "helper-lower-teeth"):
+            index, faces = self._ride(self.head.faces[name])
+            at = self.head.mean[index]
+            angle = np.arctan2(at[:, 0], at[:, 2] - at[:, 2].min() + 0.05)
+            height = (at[:, 1] - at[:, 1].min()) / np.ptp(at[:, 1])
+            v = 0.5 + 0.5 * height if "upper" in name else 0.5 * height
+            parts.append((index, faces + count, np.stack([0.5 + angle / math.pi * 0.475, v], 1)))
+            count += len(index)
+        index, faces, uv = (np.concatenate([part[k] for part in parts]) for k in range(3))
+        return Patch(index, np.zeros((len(index), 3), np.float32), faces, uv.astype(np.float32))
+
+    def _whole(self, name: str) -> Patch:
+        index, faces = self._ride(self.head.faces[name])
+        none = np.zeros((len(index), 3), np.float32)
+        return Patch(index, none, faces, np.full((len(index), 2), 0.5, np.float32))
+
+    # ---- the mesh of a person
+    def neckline_uv(self, clothes: Clothes) -> tuple[Ints, Array]:
+        """Texture triangles of the cloth, and for each vertex: depth below the neckline, distance from the middle."""
+        index, faces = self._ride(self.head.faces["cloth"])
+        rest = self.head.vertices[index]
+        ahead = np.clip((rest[:, 2] + 0.1) / 0.4, 0, 1)
+        opening = (0.25 + clothes.neck) * (1 - np.abs(rest[:, 0]) * 1.1)
+        edge = 5.62 + clothes.collar * 0.5 - ahead * np.maximum(0, opening)
+        behind = np.where(rest[:, 2] > 0.3, np.abs(rest[:, 0]), 9.0)
+        return faces, np.stack([edge - rest[:, 1], behind], 1).astype(np.float32)
+
+    def topology(self, person: Person, clothes: Clothes, cards: CardHair | None) -> Topology:
+        """Triangles and texture coordinates of a person; hair comes last."""
+        sheet = None
+        if cards is None and person.hair.name not in PAINTED:
+            sheet = grow_sheet(self.scalp_table, person.hair)
+        cloth_uv_faces, cloth_uv = self.neckline_uv(clothes)
+        head = self.head
+        parts: list[tuple[Ints, Ints, Array, int, int]] = [
+            (head.faces["body"], head.body_uv_faces, head.body_uv, SKIN, 0),
+            (head.faces["cloth"], cloth_uv_faces, cloth_uv, CLOTH, 0),
+            (head.faces["eyes"], head.faces["eyes"], head.eye_uv, EYE, len(head.eye_index)),
+        ]
+        for patch, uv, material in (
+            (self.brow, self.brow_uv(person.brow_shape), BROW),
+            (self.lash, self.lash.uv, LASH),
+            (self.teeth, self.teeth.uv, TEETH),
+            (self.tongue, self.tongue.uv, TONGUE),
+        ):
+            parts.append((patch.faces, patch.faces, uv, material, len(patch.index)))
+        hair_start = head.count + sum(part[4] for part in parts)
+        if sheet is not None:
+            parts.append((sheet.faces, sheet.uv_faces, sheet.uv, HAIR, len(sheet.index)))
+        elif cards is not None:
+            parts.append((cards.faces, cards.uv_faces, cards.uv, HAIR, len(cards.index)))
+        base, uv_base = head.count, 0
+        faces, uv_faces, uvs, material_list = [], [], [], []
+        for part_faces, part_uv_faces, uv, material, count in parts:
+            faces.append(part_faces + (base if count else 0))
+            uv_faces.append(part_uv_faces + uv_base)
+            uvs.append(uv)
+            material_list.append(np.full(len(part_faces), material, np.int8))
+            base += count
+            uv_base += len(uv)
+        return Topology(
+            np.ascontiguousarray(np.concatenate(faces), np.int32),
+            np.ascontiguousarray(np.concatenate(uv_faces), np.int32),
+            np.concatenate(material_list),
+            np.ascontiguousarray(np.concatenate(uvs), np.float32),
+            sheet,
+            cards,
+            hair_start,
+        )
+
+    def vertices(self, person: Person, pose: Pose, topology: Topology, cartoon: bool) -> Array:
+        """All vertices [n, 3] of the unposed mesh in decimetres."""
+        body = self.head.shape(self.population.target_weights(person, pose.units))
+        if topology.sheet is not None or topology.cards is not None:
+            body = body - self.normals * (self.sunk * SCALP_SINK)[:, None]
+        if person.hair.name in LONG and topology.sheet is not None:
+            body[:, 0] -= np.sign(body[:, 0]) * self.ears * EAR_TUCK
+        parts = [body, self.head.eyes(body)]
+        for patch in (self.brow, self.lash, self.teeth, self.tongue):
+            parts.append(body[patch.index] + patch.offset)
+        if topology.sheet is not None:
+            sheet = topology.sheet
+            grow = 1.12 if cartoon else 1.0
+            parts.append((body[sheet.index] * sheet.weight[..., None]).sum(1) + sheet.offset * grow)
+        elif topology.cards is not None:
+            parts.append(topology.cards.place(body))
+        points = np.concatenate(parts).astype(np.float32)
+        if cartoon:
+            start, half = self.head.count, len(self.head.eye_index) // 2
+            for first in (start, start + half):
+                points = points + style.magnify_eyes(points, points[first : first + half])
+        return points
+
+    def pose(self, person: Person, pose: Pose, topology: Topology, cartoon: bool) -> Posed:
+        """The mesh in the scene: head height 2.2, turned about the neck, shoulders following half-way."""
+        points = self.vertices(person, pose, topology, cartoon)
+        eyes = points[self.head.count : self.head.count + len(self.head.eye_index)].mean(0)
+        top, chin = points[self.top, 1], points[self.chin, 1]
+        height = top - chin
+        depth = eyes[2] - 0.55 * height
+        centre = np.array([0, (top + chin) / 2, depth], np.float32)
+        pivot = (np.array([0, chin - 0.12 * height, depth], np.float32) - centre) / height * HEAD_HEIGHT
+        scaled = (points - centre) / height * HEAD_HEIGHT
+        blend = smoothstep(pivot[1] - 0.55, pivot[1] + 0.35, scaled[:, 1])[:, None]
+        rotation = rotate(pose.yaw, pose.pitch, pose.roll)
+        torso = rotate(pose.yaw * 0.45 + pose.body_yaw * 0.4, 0, 0)
+        scale = style.HEAD_SCALE if cartoon else 1.0
+        turned = (scaled - pivot) @ rotation.T * scale + pivot
+        posed = (turned * blend + ((scaled - pivot) @ torso.T + pivot) * (1 - blend)).astype(np.float32)
+        normals = vertex_normals(posed, topology.faces)
+        hair = slice(topology.hair_start, None)
+        if topology.sheet is not None or topology.cards is not None:
+            outwards = posed[hair] - np.array([0, 0.1, -0.1], np.float32)
+            outwards /= np.linalg.norm(outwards, axis=1, keepdims=True) + 1e-6
+            flip = np.sign((normals[hair] * outwards).sum(1, keepdims=True) + 1e-9)
+            share = 0.55 if cartoon else 0.35
+            mixed = normals[hair] * flip * (1 - share) + outwards * share
+            normals[hair] = mixed / (np.linalg.norm(mixed, axis=1, keepdims=True) + 1e-6)
+        occlusion, scalp = self._covering(person, points, topology)
+        return Posed(posed, normals, occlusion, scalp, rotation, pivot.astype(np.float32), scale)
+
+    def _covering(self, person: Person, points: Array, topology: Topology) -> tuple[Array, Array]:
+        """Ambient occlusion and scalp hair of every vertex."""
+        head = self.head
+        occlusion = np.ones(len(points), np.float32)
+        occlusion[: head.count] = head.occlusion
+        start, half = head.count, len(head.eye_index) // 2
+        for first in (start, start + half):
+            eye = points[first : first + half]
+            centre = eye.mean(0)
+            radius = np.abs(eye[:, 0] - centre[0]).max() + 1e-6
+            up = smoothstep(-0.05, 0.75, (eye[:, 1] - centre[1]) / radius)
+            out = np.clip((np.abs(eye[:, 0] - centre[0]) / radius - 0.45) / 0.55, 0, 1)
+            occlusion[first : first + half] = 0.98 * (1 - 0.45 * up) * (1 - 0.35 * out)
+        patches = (self.brow, self.lash, self.teeth, self.tongue)
+        first = start + 2 * half + len(self.brow.index) + len(self.lash.index)
+        teeth = slice(first, first + len(self.teeth.index))
+        occlusion[teeth] = 0.9
+        occlusion[teeth.stop : teeth.stop + len(self.tongue.index)] = 0.4
+        assert topology.hair_start == start + 2 * half + sum(len(p.index) for p in patches)
+        scalp = np.zeros(len(points), np.float32)
+        if topology.sheet is not None:
+            occlusion[topology.hair_start :] = topology.sheet.occlusion
+            scalp[: head.count] = self.hairline * 0.9
+        elif topology.cards is not None:
+            occlusion[topology.hair_start :] = topology.cards.occlusion
+            scalp[: head.count] = self.hairline * 0.9
+        elif person.hair.name != BALD:
+            scalp[: head.count] = self.hairline * person.buzz
+        return occlusion, scalp
+
+
+def rotate(yaw: float, pitch: float, roll: float) -> Array:
+    """Rotation [3, 3] of a head: yaw to its left, pitch down, then roll."""
+    cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (math.cos, math.sin))
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return np.asarray(about_z @ about_y @ about_x, np.float32)

@@ -1,0 +1,206 @@
+"""Render one view: geometry in, linear light and sample buffers out, then the graded picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from compress.faces import shading, style
+from compress.faces.atlas import Atlas
+from compress.faces.background import dream_background, paint_background
+from compress.faces.camera import Camera
+from compress.faces.grade import develop_cartoon, develop_photo
+from compress.faces.materials import BROW, HAIR, LASH, MATERIALS, SKIN, TEETH
+from compress.faces.mesh import Posed, Topology
+from compress.faces.population import Person
+from compress.faces.raster import cover, rasterize
+from compress.faces.scene import Clothes, Film, Lighting
+from compress.faces.shading import NUMBERS
+
+Array = npt.NDArray[np.float32]
+SUPERSAMPLING = 2
+SHADOW_SIZE, SHADOW_SPAN = 320, 5.4
+"""Texels of the shadow map and the width of the scene that it holds."""
+LUMA = np.array([0.30, 0.55, 0.15], np.float32)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that photo and cartoon share but the geometry."""
+
+    camera: Camera
+    lighting: Lighting
+    clothes: Clothes
+    film: Film
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture [S, S, 3] uint8 and its sample buffers at twice the resolution."""
+
+    image: npt.NDArray[np.uint8]
+    label: npt.NDArray[np.uint8]
+    triangle: npt.NDArray[np.int32]
+    bary0: Array
+    bary1: Array
+    depth: Array
+
+
+def texture_table(atlas: Atlas, person: Person, cartoon: bool) -> npt.NDArray[np.int64]:
+    """Place in the atlas of each material's texture: [materials, 3]."""
+    hair = "hair/" + person.hair_cards if person.hair_cards else person.hair.texture
+    skin = "soft/" + person.skin[5:] if cartoon else person.skin
+    names = [skin, person.eye, hair, person.brow, person.lash, "teeth", "tongue", "tongue", "tongue"]
+    return np.array([atlas.places[name] for name in names], np.int64)
+
+
+def light_axes(direction: Array) -> Array:
+    """Rows: two axes across the light and the direction to it."""
+    side = np.cross([0.0, 1.0, 0.0], direction)
+    side /= np.linalg.norm(side) + 1e-9
+    return np.stack([side, np.cross(direction, side), direction]).astype(np.float32)
+
+
+def cartoon_lights(lighting: Lighting) -> tuple[Array, Array, Array, Array]:
+    """Key colour, rim direction, rim colour and harmonics of the film set: key evened and warmed, a cool rim light."""
+    key = lighting.key_colour * 0.70 + 0.3 * np.array([1.08, 1.0, 0.88]) * lighting.key_colour.mean()
+    rim_colour = 0.75 * np.array([0.85, 0.9, 1.15]) + 0.5 * lighting.rim_colour
+    rim = lighting.rim
+    if lighting.rim_colour.max() < 0.05:
+        rim = np.array([-lighting.key[0] * 1.2, 0.35, -0.9])
+        rim = rim / np.linalg.norm(rim)
+    harmonics = lighting.harmonics * 0.9
+    harmonics[0] = harmonics[0] * 1.14 * np.array([1.03, 1.0, 0.97])
+    return (np.asarray(key, np.float32), np.asarray(rim, np.float32), np.asarray(rim_colour, np.float32),
+            np.asarray(harmonics, np.float32))
+
+
+def catch_direction(lighting: Lighting, cartoon: bool) -> Array:
+    """Direction of the light that eyes mirror; the cartoon's is moved to where an animator would want it."""
+    if not cartoon:
+        return lighting.key
+    wanted = 0.55 * lighting.key + np.array([0.0, 0.30, 0.75])
+    return np.asarray(wanted / np.linalg.norm(wanted), np.float32)
+
+
+def material_colours(person: Person, clothes: Clothes, skin_mean: Array, cartoon: bool) -> Array:
+    """Rows of colours for the shading kernel."""
+    tone, hair = person.skin_tone, person.hair_colour
+    if cartoon:
+        tone = tone**0.94 * np.array([1.08, 1.02, 0.97])
+        level = hair.mean()
+        hair = np.clip((level + (hair - level) * 1.25) * 1.3 + 0.004, 0.003, 1)
+    beard = np.minimum(hair * 0.7 + 0.1 * tone, 0.5)
+    colours = np.zeros((8, 3), np.float32)
+    colours[shading.SKIN_GAIN] = tone / skin_mean
+    colours[shading.HAIR_COLOUR] = hair
+    colours[shading.CLOTH_COLOUR] = clothes.colour
+    colours[shading.SHIRT] = clothes.shirt
+    colours[shading.TIE] = clothes.tie_colour
+    colours[shading.LIPS] = person.lip_colour
+    colours[shading.EYE_GAIN] = person.eye_colour
+    colours[shading.BEARD_COLOUR] = beard
+    return colours
+
+
+def shading_numbers(person: Person, scene: Scene, cartoon: bool) -> Array:
+    """Scalars for the shading kernel."""
+    n = np.zeros(NUMBERS, np.float32)
+    film, clothes = scene.film, scene.clothes
+    stubble = 0.35 * person.stubble
+    n[shading.SOFTNESS] = scene.lighting.softness * (1.6 if cartoon else 1.0)
+    n[shading.SHADOW_SCALE] = SHADOW_SIZE / SHADOW_SPAN
+    n[shading.SHADOW_CENTRE] = SHADOW_SIZE / 2
+    n[shading.SUIT], n[shading.TIED], n[shading.LAPEL] = clothes.suit, clothes.tie, clothes.lapel
+    n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.5 if cartoon else 1)))
+    if cartoon:
+        n[shading.CARTOON] = 1
+        n[shading.GLOSS], n[shading.ROUGHNESS] = 0.35, 0.52
+        n[shading.LIPSTICK] = max(0.3, person.lipstick) if person.male < 0.5 else person.lipstick * 0.5
+        n[shading.BLUSH] = 0.45 + 0.5 * person.blush
+        n[shading.RIM_GAIN], n[shading.HAIR_GLOSS], n[shading.CATCHLIGHT] = 1.0, 0.8, 3.2
+        n[shading.IRIS_ZOOM], n[shading.SCLERA] = style.IRIS_ZOOM, 1.05
+    else:
+        n[shading.GLOSS], n[shading.ROUGHNESS] = film.gloss, film.roughness
+        n[shading.LIPSTICK], n[shading.BLUSH], n[shading.FRECKLES] = person.lipstick, person.blush, person.freckles
+        n[shading.RIM_GAIN], n[shading.HAIR_GLOSS], n[shading.CATCHLIGHT] = 0.15, 1.0, 2.2
+        n[shading.IRIS_ZOOM], n[shading.SCLERA] = 1.0, 0.88
+    return n
+
+
+def render_view(
+    atlas: Atlas, person: Person, skin_mean: Array, posed: Posed, topology: Topology, scene: Scene, size: int,
+    cartoon: bool,
+) -> View:
+    """Rasterise, shade, cover with brows and lashes, put before the background, grade."""
+    wide = size * SUPERSAMPLING
+    flat, textures = atlas.flat, texture_table(atlas, person, cartoon)
+    lighting = scene.lighting
+    mesh = (topology.faces, topology.uv_faces, topology.material, topology.uv)
+    screen = scene.camera.project(posed.positions, wide)
+    triangle, bary0, bary1, depth = rasterize(screen, *mesh, flat, textures, wide, wide)
+    axes = light_axes(lighting.key)
+    seen = posed.positions @ axes.T
+    scale, centre = SHADOW_SIZE / SHADOW_SPAN, SHADOW_SIZE / 2
+    shadow_screen = np.stack(
+        [seen[:, 0] * scale + centre, seen[:, 1] * scale + centre, shading.SHADOW_DEPTH - seen[:, 2]], 1
+    ).astype(np.float32)
+    shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE)[3]
+
+    key_colour, rim, rim_colour, harmonics = (
+        cartoon_lights(lighting) if cartoon
+        else (lighting.key_colour, lighting.rim, lighting.rim_colour, lighting.harmonics)
+    )
+    lights = np.stack([lighting.key, key_colour, rim, rim_colour, scene.camera.position,
+                       catch_direction(lighting, cartoon)]).astype(np.float32)
+    colours = material_colours(person, scene.clothes, skin_mean, cartoon)
+    zones = np.array(atlas.places["zones"], np.int64)
+    light, label = shading.shade(
+        triangle, bary0, bary1, *mesh, posed.positions, posed.normals, posed.occlusion, posed.scalp, flat, textures,
+        zones, shadow_map, axes, lights, harmonics, colours, shading_numbers(person, scene, cartoon),
+    )
+    draw_hairs(light, label, screen, mesh, flat, textures, depth, person, colours, cartoon)
+    image = compose(light, triangle >= 0, scene, size, cartoon)
+    return View(image, label, triangle, bary0, bary1, depth)
+
+
+def draw_hairs(
+    light: Array, label: npt.NDArray[np.uint8], screen: Array,
+    mesh: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int8], Array],
+    flat: npt.NDArray[np.uint8], textures: npt.NDArray[np.int64], depth: Array, person: Person, colours: Array,
+    cartoon: bool,
+) -> None:
+    """Blend brows and lashes over the shaded samples, in place; their colour follows the light on the skin below."""
+    gain = np.ones(MATERIALS, np.float32)
+    gain[BROW] = 0.85
+    gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 0.7)
+    through = cover(screen, *mesh, flat, textures, depth, gain)
+    under = (label == SKIN + 1) | (label == TEETH + 1) | (label == HAIR + 1)
+    touched = (through.min(2) < 1) & (label > 0)
+    base, share = light[touched], through[touched]
+    skin_level = float((person.skin_tone * LUMA).sum()) + 0.03
+    lit = np.clip((base * LUMA).sum(1, keepdims=True) / skin_level, 0, 2.5)
+    lit[~under[touched]] = 0.6
+    brow = np.clip(colours[shading.HAIR_COLOUR] * 0.55 + 0.01, 0.012, 0.30)
+    base = base * share[:, :1] + (1 - share[:, :1]) * brow * lit
+    base = base * share[:, 1:] + (1 - share[:, 1:]) * 0.006
+    light[touched] = base
+    label[touched & (through[..., 0] < 0.5)] = BROW + 1
+    label[touched & (through[..., 1] < 0.5)] = LASH + 1
+
+
+def compose(light: Array, solid: npt.NDArray[np.bool_], scene: Scene, size: int, cartoon: bool) -> npt.NDArray[np.uint8]:
+    """Average the samples, put them before the background, grade."""
+    backdrop = paint_background(scene.lighting)
+    if cartoon:
+        backdrop = dream_background(backdrop)
+    backdrop = np.clip(cv2.resize(backdrop, (size, size), interpolation=cv2.INTER_CUBIC), 0, 3)
+    person = cv2.resize(np.minimum(light, 6.0), (size, size), interpolation=cv2.INTER_AREA)
+    alpha = cv2.resize(solid.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    image = np.asarray(person + backdrop * (1 - alpha[..., None]), np.float32)
+    if cartoon:
+        return develop_cartoon(image, alpha, scene.lighting)
+    return develop_photo(image, alpha, scene.lighting, scene.film)
