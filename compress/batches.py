@@ -23,6 +23,7 @@ from compress.shards import Shards
 
 ZOOM = (0.75, 1.05)
 SHIFT = 0.1
+MAX_CHANNELS = 64  # OpenCV 5 refuses pictures of more than 128 channels, which taps have
 INPUT_FIELDS = ("photo", "points")
 TARGET_FIELDS = ("image", "maps", "tap", "identity", "photo_identity")
 # Mirroring exchanges the eyes and the corners of the mouth, which are ordered from left to right in the picture.
@@ -89,11 +90,14 @@ def warp_picture(picture: Array, window: Window) -> Array:
     """`picture` [H, W, C] (uint8 or float32) as seen through `window`; bilinear, reflected beyond its edge."""
     if window.is_whole:
         return picture[:, ::-1] if window.scale_x < 0 else picture
-    height, width = picture.shape[:2]
+    height, width, channels = picture.shape
+    if channels > MAX_CHANNELS:
+        parts = np.split(picture, range(MAX_CHANNELS, channels, MAX_CHANNELS), axis=2)
+        return np.concatenate([warp_picture(np.ascontiguousarray(part), window) for part in parts], axis=2)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     matrix = affine(window, width, height)
     warped: Array = cv2.warpAffine(picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
-    return warped
+    return warped.reshape(picture.shape)
 
 
 def warp_maps(maps: Floats, window: Window) -> Floats:
