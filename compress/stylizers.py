@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
-import torch
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-import students
-import teachers
 from compress import artifact, fused
 from compress.alignment import F32, U8, align, natural_size
 from compress.errors import InputError, StorageError
@@ -65,7 +62,14 @@ def open_model(model: str) -> Stylizer:
         return _open_tier(path)
     if path.suffix.lower() == ".onnx":
         return _open_onnx(path)
-    if model not in teachers.SHIPPED and not path.is_file():
+    return _open_teacher(model)
+
+
+def _open_teacher(model: str) -> Stylizer:
+    """A shipped teacher by name, or a checkpoint of the same family; only this one needs torch."""
+    import teachers
+
+    if model not in teachers.SHIPPED and not Path(model).is_file():
         known = ", ".join(teachers.SHIPPED)
         raise InputError(f"{model}: no such model; give a shipped teacher ({known}), a tier folder or an ONNX file")
     try:
@@ -173,8 +177,7 @@ class CoreStylizer:
     def __call__(self, photo: U8, points: F32) -> list[Picture]:
         """Stylise at the photograph's resolution."""
         face = _face_at_own_size(photo, points, smallest=self._resolution)
-        low = students.downsample(torch.from_numpy(_tensor(face)), self._resolution).numpy()
-        maps = self._network.run(low)
+        maps = self._network.run(fused.downsample(face, self._resolution)[None])
         if maps.ndim != 4 or maps.shape[:2] != (1, MAP_CHANNELS):
             shape = list(maps.shape)
             raise InputError(
@@ -192,6 +195,8 @@ class TeacherStylizer:
 
     def __call__(self, photo: U8, points: F32) -> list[Picture]:
         """Two pictures: "" at the network's size, "large" from its maps."""
+        import torch
+
         face, _ = align(photo, points, self._size)
         with torch.inference_mode():
             output = self._network(torch.from_numpy(_tensor(face)))
