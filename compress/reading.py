@@ -21,6 +21,7 @@ from compress.recipe import Recipe, TeacherRecipe
 
 AnyRecipe = Recipe | TeacherRecipe
 Problem = tuple[int, Place, str]
+UNKNOWN = "unknown key"
 _LONGEST = 60
 
 
@@ -49,8 +50,13 @@ def load(path: Path) -> Source:
         # Through JSON, because there a list is a tuple and a whole number is a float, while text is never a number.
         recipe = model.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
-        known = {place for _, place, _ in found}
-        found += [problem for problem in _problems(error, document, model) if problem[1] not in known]
+        # A value that was already refused as written is not refused again for its type.
+        written = {place for _, place, _ in found}
+        found += [
+            (line, place, sentence)
+            for line, place, sentence in _problems(error, document, model)
+            if place not in written or sentence.startswith(UNKNOWN)
+        ]
     found += [(document.line(place), place, sentence) for place, sentence in conflicts(document)]
     if found or recipe is None:
         raise RecipeError(path, [_spell(*problem) for problem in sorted(found, key=lambda problem: problem[0])])
@@ -129,9 +135,9 @@ def _names(section: Mapping[str, Any]) -> list[str]:
 
 def _unknown(key: str, names: Sequence[str], near: Sequence[str], section: Mapping[str, Any]) -> str:
     if near:
-        return f"unknown key '{key}'; did you mean '{near[0]}'?"
+        return f"{UNKNOWN} '{key}'; did you mean '{near[0]}'?"
     if names:
-        return f"unknown key '{key}'; known here: {', '.join(names)}"
+        return f"{UNKNOWN} '{key}'; known here: {', '.join(names)}"
     return f"'{key}' is not a name of {section.get('propertyNames', {}).get('description', 'the right form')}"
 
 

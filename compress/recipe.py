@@ -34,7 +34,7 @@ Gate = Literal[
     "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "perceptual_mean", "haar_ratio", "haar_finest_ratio",
     "kid_delta_upper", "identity_delta_mean", "identity_delta_p5", "rank1_relative", "int8_psnr_db",
     "int8_identity_delta_mean", "parity_float_levels", "parity_int8_levels", "integer_convolutions", "macs",
-    "size_bytes", "latency_ms", "int8_speedup",
+    "size_bytes", "latency_ms", "int8_speedup", "int8_core_speedup",
 ]  # fmt: skip
 
 
@@ -96,7 +96,7 @@ class PruneSettings(Section):
     """Structural pruning to a budget of true MACs of the core."""
 
     macs: Macs
-    importance: Literal["group_magnitude", "lamp", "taylor", "random"] = "group_magnitude"
+    importance: Literal["group_magnitude", "activation", "lamp", "taylor", "random"] = "group_magnitude"
     round_to: int = Field(default=8, ge=1, le=64, description="channels stay multiples of this")
     images: Some = 64
 

@@ -1,0 +1,143 @@
+"""The command: exit codes, sentences instead of tracebacks, and what each command prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import small_line
+from compress import cli, process
+from compress.errors import StageError
+
+
+@pytest.fixture(autouse=True)
+def _small_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from compress import run
+
+    monkeypatch.setattr(run.run, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
+    small_line.PASSED.clear()
+    return iter(())
+
+
+def sentence(capsys: pytest.CaptureFixture[str]) -> str:
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error
+
+
+def test_run_returns_zero_when_all_gates_passed(tmp_path: Path) -> None:
+    assert cli.main(["run", str(small_line.recipe(tmp_path)), "--runs", str(tmp_path / "runs")]) == 0
+
+
+def test_run_returns_one_when_a_gate_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_line.PASSED["npu"] = False
+    assert cli.main(["run", str(small_line.recipe(tmp_path)), "--runs", str(tmp_path / "runs")]) == 1
+    assert "npu: failed 1 of 1 gates, not published" in sentence(capsys)
+
+
+def test_run_returns_two_for_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = small_line.recipe(tmp_path, small_line.RECIPE.replace("seed: 3", "seed: off"))
+    assert cli.main(["run", str(path), "--runs", str(tmp_path / "runs")]) == 2
+    assert "seed (line 2): 'off' is not a whole number" in sentence(capsys)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_run_returns_three_when_a_stage_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: Any) -> None:
+        raise StageError("budget: 1000 MACs cannot be reached; raise it")
+
+    monkeypatch.setattr(small_line, "prune", failing)
+    assert cli.main(["run", str(small_line.recipe(tmp_path)), "--runs", str(tmp_path / "runs")]) == 3
+    assert "kcompress: prune-cpu: budget: 1000 MACs cannot be reached; raise it\n" in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on from here"),
+        (MemoryError(), 3, "out of memory"),
+        (OSError(28, "No space left on device", "/x/y"), 3, "/x/y: no space left on the device"),
+    ],
+)
+def test_command_that_stops_says_why(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    text: str,
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("compress.plan.plan", stopped)
+    assert cli.main(["plan", str(tmp_path / "recipe.yaml")]) == code
+    assert text in sentence(capsys)
+
+
+def test_plan_prints_steps_and_what_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(small_line.recipe(tmp_path)), "--runs", str(tmp_path / "runs")]
+    assert cli.main(["plan", *arguments]) == 0
+    before = capsys.readouterr().out
+    assert "distill-cpu" in before
+    assert "done" not in before
+    cli.main(["run", *arguments])
+    capsys.readouterr()
+    cli.main(["plan", *arguments])
+    after = capsys.readouterr().out
+    assert after.count("done") == 17
+    assert "about 0 s of work left" in after
+
+
+def test_schema_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema"]) == 0
+    assert "Recipe" in json.loads(capsys.readouterr().out)["$defs"]
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many", "10001"])
+def test_count_out_of_range_is_refused(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["render", "--count", count, "--out", "a.png"])
+    assert stopped.value.code == 2
+    assert "is not a whole number from 1 to 10000" in sentence(capsys)
+
+
+def test_plan_imports_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys; from compress.cli import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'numpy', 'numba', 'cv2', 'onnx', 'onnxruntime', 'nncf', 'rich', 'PIL'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    arguments = [sys.executable, "-c", program, "plan", str(small_line.recipe(tmp_path))]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m compress schema | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_container_quota_limits_the_threads(tmp_path: Path) -> None:
+    limit = tmp_path / "cpu.max"
+    limit.write_text("50000 100000\n")
+    assert process.cores(limit) == 1
+    limit.write_text("max 100000\n")
+    assert process.cores(limit) == process.cores(tmp_path / "absent")
+
+
+def test_settings_of_the_user_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    monkeypatch.delenv("NNCF_EXTENSION_LOAD_TIMEOUT", raising=False)
+    process.prepare(tmp_path / "absent")
+    assert process.os.environ["OMP_WAIT_POLICY"] == "active"
+    assert process.os.environ["NNCF_EXTENSION_LOAD_TIMEOUT"] == "0"
