@@ -52,25 +52,25 @@ class Bound(Protocol):
 GATES: dict[str, Gate] = {
     "psnr_mean_db": Gate("PSNR to the teacher, mean", "dB", "higher"),
     "psnr_p5_db": Gate("PSNR to the teacher, 5th percentile", "dB", "higher", fewest=FEWEST_FOR_P5),
-    "ssim_mean": Gate("structural similarity to the teacher, mean", "", "higher"),
-    "ssim_p5": Gate("structural similarity to the teacher, 5th percentile", "", "higher", fewest=FEWEST_FOR_P5),
-    "perceptual_mean": Gate("distance to the teacher in feature space, mean", "", "lower"),
-    "haar_ratio": Gate("fine detail relative to the teacher (Haar, 3 levels)", "", "near 1"),
-    "haar_finest_ratio": Gate("detail at the finest Haar level relative to the teacher", "", "near 1"),
+    "ssim_mean": Gate("Structural similarity to the teacher, mean", "", "higher"),
+    "ssim_p5": Gate("Structural similarity to the teacher, 5th percentile", "", "higher", fewest=FEWEST_FOR_P5),
+    "perceptual_mean": Gate("Distance to the teacher in feature space, mean", "", "lower"),
+    "haar_ratio": Gate("Fine detail relative to the teacher (Haar, 3 levels)", "", "near 1"),
+    "haar_finest_ratio": Gate("Detail at the finest Haar level relative to the teacher", "", "near 1"),
     "kid_delta_upper": Gate("KID to the teacher's pictures (the teacher against itself is 0)", "", "lower"),
-    "identity_delta_mean": Gate("likeness to the photo less the teacher's, mean", "cosine", "higher"),
-    "identity_delta_p5": Gate("likeness less the teacher's, 5th percentile", "cosine", "higher", fewest=FEWEST_FOR_P5),
-    "rank1_relative": Gate("pictures that find their photo (rank 1) relative to the teacher", "", "higher"),
+    "identity_delta_mean": Gate("Likeness to the photo less the teacher's, mean", "cosine", "higher"),
+    "identity_delta_p5": Gate("Likeness less the teacher's, 5th percentile", "cosine", "higher", fewest=FEWEST_FOR_P5),
+    "rank1_relative": Gate("Pictures that find their photo (rank 1) relative to the teacher", "", "higher"),
     "int8_psnr_db": Gate("int8 against the float student, mean PSNR", "dB", "higher"),
-    "int8_identity_delta_mean": Gate("likeness to the photo less the float student's, mean", "cosine", "higher"),
-    "parity_float_levels": Gate("largest difference of runtime and torch, float file", "levels of 255", "lower", False),
-    "parity_int8_levels": Gate("mean difference of runtime and torch, int8 file", "levels of 255", "lower", False),
-    "integer_convolutions": Gate("convolutions executed in integers", "share", "higher", False),
-    "macs": Gate("true multiply-accumulates of the core", "MACs", "lower", False),
-    "size_bytes": Gate("size of the exported file", "bytes", "lower", False),
-    "latency_ms": Gate("median time for one photograph at the budget's size", "ms", "lower", False),
-    "int8_speedup": Gate("time of the float file over time of the int8 file", "", "higher", False),
-    "int8_core_speedup": Gate("time of the float core over time of the int8 core", "", "higher", False),
+    "int8_identity_delta_mean": Gate("Likeness to the photo less the float student's, mean", "cosine", "higher"),
+    "parity_float_levels": Gate("Largest difference of runtime and torch, float file", "levels of 255", "lower", False),
+    "parity_int8_levels": Gate("Mean difference of runtime and torch, int8 file", "levels of 255", "lower", False),
+    "integer_convolutions": Gate("Convolutions executed in integers", "share", "higher", False),
+    "macs": Gate("True multiply-accumulates of the core", "MACs", "lower", False),
+    "size_bytes": Gate("Size of the exported file", "bytes", "lower", False),
+    "latency_ms": Gate("Median time for one photograph at the budget's size", "ms", "lower", False),
+    "int8_speedup": Gate("Time of the float file over time of the int8 file", "", "higher", False),
+    "int8_core_speedup": Gate("Time of the float core over time of the int8 core", "", "higher", False),
 }
 
 
@@ -163,5 +163,5 @@ def _judge(name: str, subset: str, bound: Bound, numbers: Mapping[str, Estimate]
 
 
 def _miss(end: float, value_holds: bool, side: str, limit: float) -> str:
-    text = f"{end:.6g} is {side} {limit:g}"
+    text = f"{end:.5g} is {side} {limit:g}"
     return f"{text} (the value holds, its interval does not)" if value_holds else text

@@ -87,12 +87,12 @@ def _tier(
 def _gate(gate: Mapping[str, Any]) -> dict[str, Any]:
     unit, bound = gate["unit"], gate["bound"]
     limits = [f"{sign} {show(bound[side], unit)}" for side, sign in (("min", "≥"), ("max", "≤")) if side in bound]
-    sampled = gate["lower"] != gate["upper"]
+    counted = gate["subset"] == "model" and gate["lower"] == gate["upper"]
     shown = Interval(gate["value"], gate["lower"], gate["upper"], bound.get("min"), bound.get("max"), gate["passed"])
     return {
         **gate,
         "value": show(gate["value"], unit),
-        "interval": f"{show(gate['lower'], unit)} to {show(gate['upper'], unit)}" if sampled else "counted",
+        "interval": "counted" if counted else f"{show(gate['lower'], unit)} to {show(gate['upper'], unit)}",
         "limit": " and ".join(limits),
         # Numbers only, so nothing in it needs escaping beyond what interval_plot does.
         "plot": interval_plot(shown),
@@ -164,7 +164,7 @@ def _sheets(folder: Path, parts: Sequence[str], worst: int) -> list[dict[str, st
     for part in parts:
         for kind, title in titles.items():
             path = folder / f"{kind}-{part}.png"
-            shown.append({"title": f"{part}, {title}", "kind": kind, "data": _jpeg(path, worst)})
+            shown.append({"title": f"{part.capitalize()}, {title}", "kind": kind, "data": _jpeg(path, worst)})
     return shown
 
 

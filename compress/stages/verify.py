@@ -49,7 +49,7 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     counts = {part: int((test.source == number).sum()) for number, part in enumerate(gates.PARTS)}
     judged = gates.judged_parts(counts)
     int8, float_ = (Candidate(export.path / cost.FILES[name]) for name in ("int8", "float"))
-    judges = _judges(context.device)
+    judges = _judges(settings, context.device)
     table = evaluation.measure(test, int8, float_, judges, context)
     rows = {part: np.flatnonzero(test.source == gates.PARTS.index(part)) for part in judged}
     measured = {
@@ -71,9 +71,10 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     return _headline(settings, results)
 
 
-def _judges(device: str) -> Judges:
-    return Judges(networks.identity("sface").to(device), networks.features("efficientnet-lite0").to(device), LAYERS,
-    "head")
+def _judges(settings: VerifyStep, device: str) -> Judges:
+    identity, features = networks.identity("sface"), networks.features("efficientnet-lite0")
+    float_too = "int8_identity_delta_mean" in settings.gates
+    return Judges(identity.to(device), features.to(device), LAYERS, "head", float_too)
 
 
 def _export_numbers(export: Artifact) -> dict[str, Estimate]:
