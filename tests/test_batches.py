@@ -99,8 +99,9 @@ def test_warp_picture_of_many_channels_moves_them_alike() -> None:
     channel = np.random.default_rng(0).normal(size=(8, 8, 1)).astype(np.float32)
     window = Window(0.8, 0.8, 0.1, 0.0)
     warped = batches.warp_picture(np.tile(channel, 130), window)
-    # OpenCV sums in another order for one channel than for many.
-    assert warped == pytest.approx(np.tile(batches.warp_picture(channel, window), 130), abs=1e-5)
+    # Of 8 channels, because OpenCV rounds positions to 1/32 of a pixel for all but 1, 3 and 4 channels.
+    assert np.array_equal(warped[..., 7:8], batches.warp_picture(np.tile(channel, 8), window)[..., :1])
+    assert np.array_equal(warped, np.tile(warped[..., :1], 130))
 
 
 def test_augmented_maps_still_make_the_result_of_the_photo() -> None:
