@@ -17,7 +17,8 @@ from compress.artifact import Artifact
 from compress.errors import StorageError
 from compress.plan import Plan, Step
 
-TIER_FILES = ("model.onnx", "core.onnx")
+MODEL, CORE = "model.onnx", "core.onnx"
+"""The whole student, and the part before the compositor, which students that draw RGB do not have."""
 RUN_FILES: Mapping[str, tuple[str, ...]] = {"report": ("report.html",), "teach": ("teacher.safetensors",)}
 """Files of a step, by stage, that are copied to the top of the run folder."""
 
@@ -136,8 +137,9 @@ def _replace(final: Path, source: Path, description: Mapping[str, Any]) -> None:
         if leftover.exists():
             shutil.rmtree(leftover)
     unfinished.mkdir(parents=True)
-    for name in TIER_FILES:
-        shutil.copyfile(source / name, unfinished / name)
+    shutil.copyfile(source / MODEL, unfinished / MODEL)
+    if (source / CORE).is_file():
+        shutil.copyfile(source / CORE, unfinished / CORE)
     artifact.seal(unfinished, description)
     if final.exists():
         final.replace(former)

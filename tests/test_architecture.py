@@ -89,17 +89,21 @@ def test_no_pickle_and_no_yaml_that_builds_objects() -> None:
         text = path.read_text(encoding="utf-8")
         assert not {"pickle", "dill", "joblib", "marshal", "shelve"} & set(imports(ast.parse(text))), path
         assert not re.search(r"yaml\.(unsafe_|full_)?load\(|allow_pickle=True|weights_only=False", text), path
-        for call in re.finditer(r"torch\.load\([^)]*\)", text):
-            assert "weights_only=True" in call[0], path
+        for call in ast.walk(ast.parse(text)):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "torch.load":
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+                assert given.get("weights_only") == "True", path
 
 
-def test_broad_except_stands_only_at_the_border() -> None:
+def test_broad_except_stands_only_at_borders() -> None:
+    # The run loop explains whatever a stage throws; the reading thread hands what it met to its consumer.
+    borders = {"compress.run", "compress.batches"}
     for path in SOURCES:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ExceptHandler):
                 caught = "BaseException" if node.type is None else ast.unparse(node.type)
                 if re.search(r"\b(Base)?Exception\b", caught):
-                    assert name_of(path) == "compress.run", f"{path}, line {node.lineno}"
+                    assert name_of(path) in borders, f"{path}, line {node.lineno}"
 
 
 def test_modules_and_public_functions_are_documented() -> None:

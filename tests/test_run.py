@@ -230,3 +230,14 @@ def test_verdict_without_gates_is_refused(tmp_path: Path) -> None:
     artifact.write_json(tmp_path / "verdict.json", {"passed": True, "gates": []})
     with pytest.raises(StorageError, match="which its 0 gates do not say"):
         publish.read_verdict(artifact.Artifact(tmp_path, {}))
+
+
+def test_student_without_a_separate_core_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole(settings: Any, inputs: Any, folder: Path, context: Any) -> dict[str, Any]:
+        (folder / "model.onnx").write_text("model")
+        return {}
+
+    monkeypatch.setattr(small_line, "export", whole)
+    start(tmp_path)
+    published = artifact.load(tmp_path / "runs" / "small" / "tiers" / "cpu")
+    assert set(published.manifest["files"]) == {"model.onnx"}
