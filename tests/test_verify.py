@@ -143,6 +143,22 @@ def test_student_of_another_contrast_fails_at_the_gates_that_see_it(case: Case) 
     assert not failed & {"latency_ms", "macs", "size_bytes", "parity_float_levels"}
 
 
+def test_budget_is_judged_without_a_gate_that_names_it(case: Case) -> None:
+    inputs = {"export": case.export(0.8), **case.test_set(IMAGES, 0)}
+    budget = BudgetSettings(macs=1000, size_bytes=1000, latency_ms=10_000.0, photo_size=64)
+    step = VerifyStep(tier="cpu", precision="int8", budget=budget, gates={"ssim_mean": GateSettings(min=0.9)})
+    numbers = verify.run(step, inputs, case.root, Context())
+    assert numbers["gates"] == 4
+    assert [line.split()[0] for line in numbers["failed"]] == ["macs"]
+
+
+def test_student_without_a_core_file_is_judged(case: Case) -> None:
+    inputs = {"export": case.export(0.8), **case.test_set(IMAGES, 0)}
+    for name in ("core.onnx", "float_core.onnx"):
+        (inputs["export"].path / name).unlink()
+    assert verify.run(settings(), inputs, case.root, Context())["passed"]
+
+
 def test_small_part_of_the_test_set_is_named_and_not_judged(case: Case) -> None:
     folder, _ = judge(case, 0.8, IMAGES, 6)
     verdict = json.loads((folder / "verdict.json").read_text())

@@ -26,7 +26,7 @@ from compress.errors import StageError
 from compress.evaluation import Judges, Table, TestSet
 from compress.metrics import distribution, intervals
 from compress.metrics.estimate import Estimate
-from compress.recipe import VerifyStep
+from compress.recipe import GateSettings, VerifyStep
 from compress.shards import Shards
 from compress.sheets import Row, amplified_difference, contact_sheet
 
@@ -61,7 +61,7 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
         export.path, test.read([0])["photo"][0], budget.photo_size, budget.threads, context.seed
     )
     measured[gates.WHOLE] = {**spent.estimates, **timed.estimates, **_export_numbers(export)}
-    results = gates.evaluate(settings.gates, measured)
+    results = gates.evaluate(_bounds(settings), measured)
     images = evaluation.per_image(table)
     _write_verdict(folder, settings, counts, judged, results)
     _write_metrics(folder, measured, {**spent.details, **timed.details}, judges, context.seed)
@@ -69,6 +69,14 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     for part in judged:
         _write_sheets(folder / "sheets", part, rows[part], images, _Drawing(test, int8, float_), context.seed)
     return _headline(settings, results)
+
+
+def _bounds(settings: VerifyStep) -> dict[str, gates.Bound]:
+    """The recipe's gates, and the tier's budget where no gate is stricter: a budget that is not judged would be a wish."""
+    budget = settings.budget
+    limits = {"macs": budget.macs, "size_bytes": budget.size_bytes, "latency_ms": budget.latency_ms}
+    implied = {name: GateSettings(max=float(limit)) for name, limit in limits.items()}
+    return {**implied, **{str(name): bound for name, bound in settings.gates.items()}}
 
 
 def _judges(settings: VerifyStep, device: str) -> Judges:
