@@ -286,12 +286,13 @@ def landmark_vertices(rest: Array, body: Ints, helpers: dict[str, Ints], lip_ver
             near(upper[np.abs(upper[:, 0] - upper[:, 0].mean()).argmin()]),
             near(lower[np.abs(lower[:, 0] - lower[:, 0].mean()).argmin()]),
         ]
-    front = used[(np.abs(rest[used, 0]) < 0.02) & (rest[used, 2] > 0.9)]
-    nose = np.where((rest[front, 1] < 7.3) & (rest[front, 1] > 6.7), rest[front, 2], -9)
-    out.append(int(front[nose.argmax()]))
-    x, y = rest[lip_vertices, 0], rest[lip_vertices, 1]
+    front = used[(np.abs(rest[used, 0]) < 0.005) & (rest[used, 2] > 1.6) & (rest[used, 1] > 6.7)]
+    tip = front[rest[front, 2] > rest[front, 2].max() - 0.03]
+    out.append(int(tip[rest[tip, 1].argmax()]))
+    x = rest[lip_vertices, 0]
     middle = lip_vertices[np.abs(x) < 0.03]
-    out += [int(lip_vertices[x.argmax()]), int(lip_vertices[x.argmin()])]
+    corner = rest[lip_vertices[x.argmax()]]
+    out += [near(corner), near(corner * [-1, 1, 1])]
     out += [int(middle[rest[middle, 1].argmax()]), int(middle[rest[middle, 1].argmin()]), chin]
     for sign in (1, -1):
         out += [near([sign * 0.85, yy, zz]) for yy, zz in ((7.2, 0.45), (6.9, 0.55), (6.6, 0.7), (6.4, 0.95))]
@@ -355,7 +356,7 @@ def build(wheel: Path, out: Path) -> None:
 
     hairline = np.interp(rest[:, 2], HAIRLINE_Z, HAIRLINE_Y).astype(np.float32)
     store["hairline"] = ((rest[:, 1] - hairline) * in_body + np.where(in_body, 0, -9)).astype(np.float16)
-    chin = np.nonzero(in_body & (np.abs(rest[:, 0]) < 0.05) & (rest[:, 1] < 6.75) & (rest[:, 1] > 5.9))[0]
+    chin = np.nonzero(in_body & (np.abs(rest[:, 0]) < 0.005) & (rest[:, 1] < 6.35) & (rest[:, 1] > 5.9))[0]
     lips = np.nonzero((masks["lips"][row, column] > 128) & in_body & (rest[:, 2] > 1.0))[0]
     chin_tip = int(chin[rest[chin, 2].argmax()])
     store["landmarks"] = landmark_vertices(rest, body, helpers, lips, chin_tip).astype(np.int16)

@@ -145,19 +145,29 @@ class Modeller:
         return Patch(index, offset, faces, uv.astype(np.float32))
 
     def _teeth_patch(self) -> Patch:
-        """The two arches of the base mesh; u around the arch, v from gum to edge."""
-        parts: list[tuple[Ints, Ints, Array]] = []
-        count = 0
-        for name in ("helper-upper-teeth", "helper-lower-teeth"):
-            index, faces = self._ride(self.head.faces[name])
-            at = self.head.mean[index]
-            angle = np.arctan2(at[:, 0], at[:, 2] - at[:, 2].min() + 0.05)
-            height = (at[:, 1] - at[:, 1].min()) / np.ptp(at[:, 1])
-            v = 0.5 + 0.5 * height if "upper" in name else 0.5 * height
-            parts.append((index, faces + count, np.stack([0.5 + angle / math.pi * 0.475, v], 1)))
-            count += len(index)
-        index, faces, uv = (np.concatenate([part[k] for part in parts]) for k in range(3))
-        return Patch(index, np.zeros((len(index), 3), np.float32), faces, uv.astype(np.float32))
+        """Two smooth arches in place of the teeth of the base mesh, each riding on one vertex of it (jaws are rigid)."""
+        steps = 15
+        angle = np.linspace(-1.25, 1.25, steps)
+        faces = [[k, k + 1, steps + k] for k in range(steps - 1)]
+        faces += [[k + 1, steps + k + 1, steps + k] for k in range(steps - 1)]
+        parts: list[tuple[Ints, Array, Array]] = []
+        for name, gum, edge, v in (("helper-upper-teeth", 0.12, -0.115, 1.0), ("helper-lower-teeth", -0.12, 0.065, 0.0)):
+            vertices = np.unique(self.head.faces[name])
+            at = self.head.mean[vertices]
+            wide, depth = np.abs(at[:, 0]).max() * 0.97, np.ptp(at[:, 2])
+            front, middle = at[:, 2].max(), np.median(at[:, 1])
+            rider = vertices[np.argmin(np.abs(at - [0, middle, front]).sum(1))]
+            rows = []
+            for level in (gum, edge):
+                x, z = wide * np.sin(angle), front - depth * (1 - np.cos(angle)) - 0.01
+                rows.append(np.stack([x, np.full(steps, middle + level), z], 1))
+            points = np.concatenate(rows)
+            offset = (points - self.head.mean[rider]).astype(np.float32)
+            u = np.tile(0.5 + angle * 0.35, 2)
+            parts.append((np.full(2 * steps, rider, np.int32), offset, np.stack([u, np.repeat([v, 0.5], steps)], 1)))
+        index, offset, uv = (np.concatenate([part[k] for part in parts]) for k in range(3))
+        both = np.concatenate([np.array(faces), np.array(faces) + 2 * steps]).astype(np.int32)
+        return Patch(index, offset, both, uv.astype(np.float32))
 
     def _whole(self, name: str) -> Patch:
         index, faces = self._ride(self.head.faces[name])
@@ -249,7 +259,7 @@ class Modeller:
         height = top - chin
         depth = eyes[2] - 0.55 * height
         centre = np.array([0, (top + chin) / 2, depth], np.float32)
-        pivot = (np.array([0, chin - 0.12 * height, depth], np.float32) - centre) / height * HEAD_HEIGHT
+        pivot = (np.array([0, chin + 0.08 * height, depth], np.float32) - centre) / height * HEAD_HEIGHT
         scaled = (points - centre) / height * HEAD_HEIGHT
         blend = smoothstep(pivot[1] - 0.55, pivot[1] + 0.35, scaled[:, 1])[:, None]
         rotation = rotate(pose.yaw, pose.pitch, pose.roll)

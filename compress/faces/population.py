@@ -18,7 +18,7 @@ ANCESTRIES = ("african", "asian", "caucasian")
 
 SKIN_NODES = (0.0, 0.35, 0.68, 1.0)
 SKIN_COLOURS = np.log(
-    np.array([[0.78, 0.55, 0.44], [0.53, 0.31, 0.20], [0.27, 0.128, 0.07], [0.095, 0.045, 0.027]], np.float32)
+    np.array([[0.72, 0.47, 0.355], [0.50, 0.29, 0.18], [0.27, 0.128, 0.07], [0.095, 0.045, 0.027]], np.float32)
 )
 """Linear-light albedo of skin over melanin 0..1, interpolated in the logarithm."""
 HAIR_COLOURS = np.array(
@@ -101,6 +101,7 @@ def slider_spread(key: str) -> float:
         ("septum", 0.12),
         ("cleft", 0.2),
         ("asym", 0.1),
+        ("mouth", 0.17),
         ("nose", 0.27),
     )
     for part, spread in rules:

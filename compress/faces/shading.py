@@ -214,6 +214,10 @@ def shade(  # type: ignore[no-untyped-def]
             elif m == EYE:
                 for k in range(3):
                     rgb[k] *= colours[EYE_GAIN, k] * iris + numbers[SCLERA] * (1 - iris)
+                if toon > 0:
+                    level = (rgb[0] + rgb[1] + rgb[2]) / 3
+                    for k in range(3):
+                        rgb[k] += iris * (0.3 * (level - rgb[k]) + 0.010 * (3 - k) * 0.5)
             elif m == TEETH:
                 for k in range(3):
                     rgb[k] = min(0.9, rgb[k] * (1.0 + 0.12 * toon))

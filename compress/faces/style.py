@@ -52,7 +52,7 @@ AGE_KEPT = 0.4
 CHILDLIKE = 0.20
 HEAD_SCALE = 1.06
 IRIS_ZOOM = 1.22
-EYE_GROWTH = np.array([0.29, 0.34, 0.20], np.float32)
+EYE_GROWTH = np.array([0.25, 0.28, 0.17], np.float32)
 """Magnification at an eyeball's centre along x, y, z."""
 EYE_SHIFT = np.array([0.03, -0.02, -0.015], np.float32)
 """Displacement at an eyeball's centre, outwards, up and to the front, in decimetres."""

@@ -111,17 +111,24 @@ class SkinPainter:
             out = np.maximum(out, np.exp(-(((self.position - other) / s) ** 2).sum(2)))
         return np.asarray(out, np.float32)
 
+    def beard(self, lips: Array) -> Array:
+        """Where a beard grows: below a line from the temples past the mouth to the nose, above the throat."""
+        m, c, n = self.mouth, self.chin, self.nose
+        across, y = np.abs(self.position[..., 0]), self.position[..., 1]
+        angle = np.arctan2(across, self.position[..., 2] - 0.25)
+        level = m[1] - n[1]
+        line = np.interp(angle, [0, 0.18, 0.3, 0.48, 0.75, 1.2, 1.35], [0.25, 0.3, 0.6, 1.05, 1.0, 0.1, -0.8])
+        below = np.clip((n[1] + line * level - y) / 0.10, 0, 1)
+        above = np.clip((y - (c[1] - 0.26 + 0.30 * np.clip(angle - 0.3, 0, 1))) / 0.14, 0, 1)
+        side = np.clip((1.42 - angle) / 0.12, 0, 1)
+        return np.asarray(below * above * side * (1 - np.clip(blur(lips, 2.5) * 1.6, 0, 1)), np.float32)
+
     def zones(self) -> Bytes:
         """RGBA: lips, beard, blush, fine noise."""
         random = np.random.default_rng(7)
         lips = blur(self.masks["lips"], 1.2)
-        m, c, n = self.mouth, self.chin, self.nose
-        jaw = self.blob([0.42, c[1] + 0.18, c[2] - 0.45], [0.42, 0.34, 0.5])
-        chin = self.blob([0.0, c[1] + 0.12, c[2]], [0.34, 0.26, 0.5], False)
-        cheeks = self.blob([0.62, m[1] + 0.05, m[2] - 0.75], [0.30, 0.42, 0.45])
-        moustache = self.blob([0.13, (m[1] + n[1]) / 2 - 0.01, m[2]], [0.20, 0.085, 0.35])
-        beard = np.clip(1.5 * np.maximum.reduce([jaw, chin, cheeks, 1.1 * moustache]) - 0.35, 0, 1)
-        beard *= (1 - np.clip(lips * 1.5, 0, 1)) * (self.position[..., 1] < n[1] + 0.02)
+        n = self.nose
+        beard = self.beard(lips)
         blush = self.blob([0.45, n[1] + 0.06, n[2] - 0.4], [0.28, 0.22, 0.5])
         fine = np.clip(0.5 + noise(random, SKIN_SIZE, SKIN_SIZE, 0.9, 0.9) / 8, 0, 1)
         head = island_mask(0, SKIN_SIZE)

@@ -115,7 +115,7 @@ def shading_numbers(person: Person, scene: Scene, cartoon: bool) -> Array:
     n[shading.SHADOW_SCALE] = SHADOW_SIZE / SHADOW_SPAN
     n[shading.SHADOW_CENTRE] = SHADOW_SIZE / 2
     n[shading.SUIT], n[shading.TIED], n[shading.LAPEL] = clothes.suit, clothes.tie, clothes.lapel
-    n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.5 if cartoon else 1)))
+    n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if cartoon else 1)))
     if cartoon:
         n[shading.CARTOON] = 1
         n[shading.GLOSS], n[shading.ROUGHNESS] = 0.35, 0.52
