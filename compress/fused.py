@@ -1,4 +1,4 @@
-"""The compositor and the downsampling in one pass over a photo's bytes, for stylize: no full-size float image is ever made.
+"""The compositor and the downsampling in one pass over a photo's bytes, for stylize: no full-size float image is made.
 
 Same functions as `students.compositor`, rows at a time in compiled loops (numba, one thread; the first call compiles or
 loads the cache). The result agrees with torch within 1 level of 255. Not covered: batches, gradients, RGB students.
@@ -33,7 +33,8 @@ def composite(photo: Photo, maps: Floats) -> Photo:
     source = cv2.cvtColor(photo, cv2.COLOR_RGB2RGBA)
     image = np.empty_like(source)
     _composite_rows(_words(source), wide, *_cells(height, maps.shape[1]), _words(image))
-    return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
+    result: Photo = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
+    return result
 
 
 def _words(pixels: Photo) -> NDArray[np.uint32]:
@@ -87,7 +88,7 @@ def _cells(size: int, resolution: int) -> tuple[NDArray[np.int32], Floats]:
 
 
 def _triangles(size: int, resolution: int) -> tuple[NDArray[np.int32], Floats]:
-    """First tap [resolution] and normalised weights [resolution, taps] of a triangle filter as wide as the reduction."""
+    """First tap [resolution] and weights [resolution, taps] (sum 1) of a triangle filter as wide as the reduction."""
     scale = size / resolution
     support = max(scale, 1.0)
     centres = (np.arange(resolution) + 0.5) * scale
@@ -154,7 +155,9 @@ def _blend_row(four: Words, row: Floats, target: Words) -> None:
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
-def _blend(a: int, b: int, c: int, d: int, shift: int, fx: float, fy: float) -> np.float32:
+def _blend(
+    a: np.uint32, b: np.uint32, c: np.uint32, d: np.uint32, shift: np.uint32, fx: np.float32, fy: np.float32
+) -> np.float32:
     """Bilinear blend of the bytes at `shift` of four pixels."""
     byte = np.uint32(255)
     top, top_right = np.float32(np.int32((a >> shift) & byte)), np.float32(np.int32((b >> shift) & byte))
@@ -165,9 +168,10 @@ def _blend(a: int, b: int, c: int, d: int, shift: int, fx: float, fy: float) -> 
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
-def _byte(value: float) -> int:
+def _byte(value: np.float32) -> np.uint32:
     """A value with its half for rounding already added, clamped, as a whole number."""
-    return np.uint32(np.int32(min(max(value, np.float32(0)), np.float32(255))))
+    clamped = np.float32(min(max(value, np.float32(0)), np.float32(255)))
+    return np.uint32(np.int32(clamped))
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
