@@ -75,8 +75,9 @@ def runtime_cost(folder: Path, photo: NDArray[np.uint8], photo_size: int, thread
 
     `photo` uint8 [H, W, 3] is resized to `photo_size` square. The time that counts is the median; with one thread it is
     the processor time of that thread, so that other jobs on the machine do not count, otherwise wall time.
+    Students that draw RGB have no separate core file.
     """
-    files = {name: Candidate(folder / file, threads) for name, file in FILES.items()}
+    files = {name: Candidate(folder / file, threads) for name, file in FILES.items() if _expected(folder, name)}
     low = json.loads((folder / students.persist.RECORD_FILE).read_text(encoding="utf-8"))["core_resolution"]
     tensors = {side: tensor_of(cv2.resize(photo, (side, side))[None]) for side in (photo_size, low)}
     sides = {name: low if name.endswith("core") else photo_size for name in files}
@@ -88,13 +89,16 @@ def runtime_cost(folder: Path, photo: NDArray[np.uint8], photo_size: int, thread
         p50, p95 = np.percentile(time.wall_ms, [50, 95])
         details[f"{name}_wall_p50_ms"], details[f"{name}_wall_p95_ms"] = float(p50), float(p95)
         details[f"{name}_size_bytes"] = files[name].size_bytes
-    estimates = {
-        "size_bytes": Estimate.exact(files["int8"].size_bytes),
-        "latency_ms": medians["int8"],
-        "int8_speedup": latency.speedup(times["float"], times["int8"], threads, seed),
-        "int8_core_speedup": latency.speedup(times["float_core"], times["int8_core"], threads, seed),
-    }
+    estimates = {"size_bytes": Estimate.exact(files["int8"].size_bytes), "latency_ms": medians["int8"]}
+    for kind in ("", "_core"):
+        if f"int8{kind}" in times:
+            pair = times[f"float{kind}"], times[f"int8{kind}"]
+            estimates[f"int8{kind}_speedup"] = latency.speedup(*pair, threads, seed)
     return Cost(estimates, details)
+
+
+def _expected(folder: Path, name: str) -> bool:
+    return not name.endswith("core") or (folder / FILES["int8_core"]).is_file()
 
 
 def teacher_cost(name: str, teacher: nn.Module, photo_size: int) -> TeacherCost:

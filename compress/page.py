@@ -130,6 +130,8 @@ def _cost_rows(cost: Mapping[str, float], teacher: TeacherCost | None, photo_siz
     for precision in ("float", "int8"):
         for part, prefix, side in (("whole", "", photo_size), ("core", "_core", low)):
             row = f"{precision}{prefix}"
+            if f"{row}_ms" not in cost:  # students that draw RGB have no separate core file
+                continue
             rows.append(
                 {
                     "name": f"{precision} student, {part}",

@@ -72,11 +72,15 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
 
 
 def _bounds(settings: VerifyStep) -> dict[str, gates.Bound]:
-    """The recipe's gates, and the tier's budget where no gate is stricter: a budget that is not judged would be a wish."""
+    """The recipe's gates, and the tier's budget wherever no gate states its own maximum: a budget is judged too."""
     budget = settings.budget
     limits = {"macs": budget.macs, "size_bytes": budget.size_bytes, "latency_ms": budget.latency_ms}
-    implied = {name: GateSettings(max=float(limit)) for name, limit in limits.items()}
-    return {**implied, **{str(name): bound for name, bound in settings.gates.items()}}
+    bounds: dict[str, gates.Bound] = {str(name): bound for name, bound in settings.gates.items()}
+    for name, limit in limits.items():
+        stated = bounds.get(name, GateSettings())
+        if stated.max is None:
+            bounds[name] = GateSettings(min=stated.min, max=float(limit))
+    return bounds
 
 
 def _judges(settings: VerifyStep, device: str) -> Judges:
