@@ -32,7 +32,7 @@ def exposure(image: Array, cover: Array, lighting: Lighting, target: float, own:
 def develop_photo(image: Array, cover: Array, lighting: Lighting, film: Film) -> Bytes:
     """Photograph [S, S, 3] uint8 of linear light [S, S, 3]: exposure, tint, lens blur, film curve, grain."""
     size = image.shape[0]
-    gain = exposure(image, cover, lighting, 0.31, 0.45, 0.5) * math.exp(film.exposure)
+    gain = exposure(image, cover, lighting, 0.29, 0.30, 0.45) * math.exp(film.exposure)
     image = image * gain * film.white_balance
     level = image.mean(2, keepdims=True)
     image = np.maximum(level + (image - level) * FILM_SATURATION, 0)

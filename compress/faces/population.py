@@ -18,7 +18,7 @@ ANCESTRIES = ("african", "asian", "caucasian")
 
 SKIN_NODES = (0.0, 0.35, 0.68, 1.0)
 SKIN_COLOURS = np.log(
-    np.array([[0.72, 0.47, 0.355], [0.50, 0.29, 0.18], [0.27, 0.128, 0.07], [0.095, 0.045, 0.027]], np.float32)
+    np.array([[0.72, 0.405, 0.32], [0.50, 0.25, 0.16], [0.27, 0.108, 0.062], [0.095, 0.039, 0.026]], np.float32)
 )
 """Linear-light albedo of skin over melanin 0..1, interpolated in the logarithm."""
 HAIR_COLOURS = np.array(

@@ -160,7 +160,7 @@ def sample_lighting(random: np.random.Generator) -> Lighting:
     azimuth, elevation = float(random.normal(0, 0.65)), float(random.uniform(0.1, 0.95))
     warm = random.normal(0.02, 0.07)
     key_colour = np.array([1 + warm, 1, 1 - warm]) * random.uniform(0.55, 1.5)
-    ambient = random.uniform(0.35, 0.85)
+    ambient = random.uniform(0.25, 0.65)
     level = np.exp(random.uniform(np.log(0.12), np.log(0.9)))
     palette = level * np.exp(random.normal(0, 0.2) * np.array([1, 0.1, -1]) + random.normal(0, 0.08, 3))
     palette = np.clip(palette, 0.02, 1)
@@ -204,13 +204,13 @@ def sample_clothes(random: np.random.Generator, male: float, child: float) -> Cl
 def sample_film(random: np.random.Generator) -> Film:
     """Draw exposure, tint, blur, grain and the gloss of the skin."""
     return Film(
-        exposure=float(random.normal(0, 0.12)),
+        exposure=float(random.normal(0, 0.16)),
         white_balance=np.exp(random.normal(0, 0.035, 3)).astype(np.float32),
         blur=float(max(0, random.normal(0.1, 0.35))),
         noise=float(abs(random.normal(0.004, 0.005))),
         gloss=float(random.uniform(0.5, 1.2)),
         roughness=float(random.uniform(0.40, 0.55)),
-        contrast=float(random.uniform(0.1, 0.5)),
+        contrast=float(random.uniform(0.3, 0.9)),
     )
 
 
