@@ -16,7 +16,7 @@ from compress import networks, training
 from compress.artifact import Artifact
 from compress.batches import Batch, Batches
 from compress.context import Context
-from compress.errors import NonFiniteError, StageError
+from compress.errors import InputError, NonFiniteError, StageError
 from compress.recipe import DistillSettings, DistillStep, StudentSettings
 from compress.shards import ShardWriter
 from compress.stages import distill
@@ -103,6 +103,14 @@ def test_finetuning_of_a_damaged_student_is_a_stage_error(stored: dict[str, Arti
     given = stored | {"student": Artifact(folder(tmp_path, "empty"), {})}
     with pytest.raises(StageError, match=r"architecture.json: is missing"):
         distill.run(step(4), given, folder(tmp_path, "out"), Context())
+
+
+def test_distill_of_maps_that_the_student_lacks_is_refused(stored: dict[str, Artifact], tmp_path: Path) -> None:
+    rgb = StudentSettings(family="rgb", width=8, core_resolution=32, blocks=0)
+    with pytest.raises(InputError, match=r"weights.maps: 5 for a student of family rgb, .* set 0"):
+        distill.run(step(4, student=rgb), stored, folder(tmp_path, "out"), Context())
+    weights = {**WEIGHTS, "maps": 0}
+    assert distill.run(step(4, student=rgb, weights=weights), stored, folder(tmp_path, "rgb"), Context())["steps"] == 1
 
 
 def test_distill_interrupted_and_resumed_gives_the_same_weights(

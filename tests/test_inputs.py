@@ -110,3 +110,12 @@ def test_inputs_long_names_keep_their_end() -> None:
     portrait = inputs.Portrait(np.zeros((2, 2, 3), np.uint8), POINTS)
     name = inputs.sample(portrait, 1, "a" * 200 + "/last.png")["name"]
     assert name.dtype == "S120" and name.item().endswith(b"a/last.png")
+
+
+def test_portraits_by_several_processes_come_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "PHOTOS_PER_PROCESS", 1)
+    monkeypatch.setattr(inputs.os, "cpu_count", lambda: 2)
+    write_photo(tmp_path / "0.png", 10)
+    # The processes have the real detector, which sees no face in a grey picture.
+    found = list(inputs.portraits([tmp_path / "0.png", tmp_path / "none.png", tmp_path / "0.png"], SIZE))
+    assert found == ["no face found", f"{tmp_path / 'none.png'}: no such file; check the path", "no face found"]

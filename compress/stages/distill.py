@@ -18,7 +18,7 @@ import students
 from compress import networks
 from compress.artifact import Artifact
 from compress.context import Context
-from compress.errors import StageError
+from compress.errors import InputError, StageError
 from compress.losses import Embed, distillation_loss
 from compress.shards import Shards
 from compress.training import (
@@ -48,10 +48,12 @@ def run(
 ) -> dict[str, Any]:
     """Train a student for `settings.images` images and store it in `folder`; resumes from its checkpoint there.
 
-    Raises NonFiniteError when the loss explodes, StageError for a student or targets that do not fit.
+    Raises NonFiniteError when the loss explodes, StageError for a student or targets that do not fit, InputError for
+    losses that the student cannot have.
     """
     student = start(settings, inputs, context.seed).to(context.device)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
+    check_weights(student, settings)
     photos, targets = Shards(inputs["inputs"].path), Shards(inputs["targets"].path)
     batches = Batches(photos, targets, settings.batch, context.seed, device=context.device)
     label = "fine-tuning" if "student" in inputs else "distillation"
@@ -76,6 +78,15 @@ def start(settings: DistillSettings | DistillStep, inputs: Mapping[str, Artifact
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return students.build(students.record_for(**described))
+
+
+def check_weights(student: students.Student, settings: DistillSettings) -> None:
+    """Refuse a recipe whose losses this student cannot have (InputError)."""
+    weight = settings.weights.get("maps", 0)
+    if weight and student.family != "map":
+        raise InputError(
+            f"weights.maps: {weight:g} for a student of family {student.family}, which predicts no maps; set 0"
+        )
 
 
 @dataclass(frozen=True)
