@@ -1,9 +1,9 @@
 """Fake quantization: float tensors rounded to the 8-bit grid of an integer runtime, with gradients for data and ranges.
 
-Forward is `step * (clamp(round(x / step) + zero_point, low, high) - zero_point)`, as ONNX defines QuantizeLinear followed by
+Forward is `step * (clamp(round(x / step) + zero_point, low, high) - zero_point)`, as ONNX defines QuantizeLinear and
 DequantizeLinear; rounding passes its gradient straight through. In a few vectorised passes over memory: NNCF's own
-operators need a compiler to be fast, and PyTorch's `fake_quantize` takes 15 times as long on a CPU. Not covered: where the
-quantizers go and how their ranges are found (quantization.py).
+operators need a compiler to be fast, and PyTorch's `fake_quantize` takes 15 times as long on a CPU. Not covered: where
+the quantizers go and how their ranges are found (quantization.py).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 class Grid:
     """The integers of one quantizer: `low`..`high`, of which `zero_point` stands for 0.0; `axis` of per-channel steps.
 
-    `ceiling` is the largest value that the activation before the quantizer lets through (6 for ReLU6): a range beyond it
-    would waste levels, and hinder runtimes from leaving the activation out.
+    `ceiling` is the largest value that the activation before the quantizer lets through (6 for ReLU6): a range beyond
+    it would waste levels, and hinder runtimes from leaving the activation out.
     """
 
     low: int

@@ -1,47 +1,34 @@
 """Structural pruning of a student's core: whole channels go until a stated budget of true MACs is met.
 
-Plan, check, cut. Scores say what each channel is worth; `choose` (pure) finds the one threshold for all groups at which the
-core fits the budget; `cut` alone changes tensors. Before a plan is carried out it is proven sound: with every parameter
-that produces a removed channel set to zero, the uncut core must give what the cut core gives. The head's outputs and the
-colour inputs are never pruned. Not covered: the training that brings the quality back, single weights (no runtime gains
-from those), and the compositor, which has nothing to prune.
+Plan, check, cut. `choose` (pure) finds the one threshold of score for all groups at which the core fits the budget;
+`cut` alone changes tensors. Before a plan is carried out it is proven sound: with every parameter that produces a
+removed channel set to zero, the uncut core must give what the cut core gives. The head's outputs and the colour inputs
+are never pruned. Not covered: the training that brings the quality back, single weights (no runtime gains from those), and the
+compositor, which has nothing to prune.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-import torch_pruning
 from torch import Tensor, nn
 
 import students
 from compress import macs
+from compress.channel_groups import HEAD, ChannelGroup, find_groups, pruning_group, trace
 from compress.errors import InputError, StageError
+from compress.importance import score
 
-IMPORTANCES = ("group_magnitude", "lamp", "activation", "taylor", "random")
-TAYLOR_DRAWS = 4
 EQUIVALENCE_TOLERANCE = 1e-5  # of float64 passes, whose own rounding stays under 1e-12: anything above is a wrong index
-HEAD = "head"
-
-
-@dataclass(frozen=True)
-class ChannelGroup:
-    """Channels that can only go together: `producers` lose outputs, `consumers` lose inputs (dotted names in the core)."""
-
-    name: str
-    channels: int
-    producers: tuple[str, ...]
-    consumers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Channel indices to keep in each group, the MACs predicted for that, and the score at or below which channels go."""
+    """Channel indices to keep in each group, the MACs predicted for that, and the threshold of score."""
 
     keep: dict[str, tuple[int, ...]]
     macs: int
@@ -50,7 +37,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What happened: channels removed and kept by group, what was not pruned and why, MACs of the core on one picture."""
+    """Channels removed and kept by group, what was not pruned and why, and the core's MACs on one picture."""
 
     importance: str
     budget_macs: int
@@ -69,12 +56,12 @@ class PruneReport:
 def prune_to_macs(
     student: students.Student, budget: int, examples: Tensor, importance: str = "group_magnitude", round_to: int = 8
 ) -> tuple[students.Student, PruneReport]:
-    """A pruned copy of `student` whose core needs at most `budget` true MACs a picture; the student itself stays as it is.
+    """A pruned copy of `student` whose core needs at most `budget` true MACs a picture; `student` stays as it is.
 
-    `examples` [N, 3, H, W] float32 in [-1, 1] drive the importance "activation" and the proof of equivalence. Channel counts
-    stay multiples of `round_to`, except where a group has fewer from the start.
-    Raises InputError for an unknown importance and for a budget below the reachable minimum (which it names), StageError
-    where cutting would change the function by more than EQUIVALENCE_TOLERANCE.
+    `examples` [N, 3, H, W] float32 in [-1, 1] drive some importances and the proof of equivalence. Channel counts
+    become multiples of `round_to`, except where a group has fewer from the start.
+    Raises InputError for an unknown importance and for a budget below the reachable minimum (which it names),
+    StageError where cutting would change the function by more than EQUIVALENCE_TOLERANCE.
     """
     low = students.downsample(examples, student.core_resolution)
     core = copy.deepcopy(student.core).eval()
@@ -97,131 +84,8 @@ def prune_to_macs(
     return _rebuild(student, pruned_core), report
 
 
-def find_groups(core: nn.Module, low: Tensor) -> list[ChannelGroup]:
-    """The groups of coupled channels of a core, by torch-pruning's dependency graph; the head's outputs are in none."""
-    core = copy.deepcopy(core)  # tracing switches modes and leaves traces behind
-    graph = torch_pruning.DependencyGraph().build_dependency(core, example_inputs=low)
-    names = {module: name for name, module in core.named_modules()}
-    found = graph.get_all_groups(ignored_layers=[core.get_submodule(HEAD)], root_module_types=(nn.Conv2d, nn.Linear))
-    order = list(names.values())
-    groups = [_describe(graph, group, names) for group in found]
-    return sorted(groups, key=lambda group: order.index(group.name))
-
-
-def _describe(graph: Any, group: Any, names: Mapping[nn.Module, str]) -> ChannelGroup:
-    root = group[0].dep.target.module
-    producers, consumers = set(), set()
-    for dependency, indices in group:
-        module = dependency.target.module
-        if module not in names or next(module.parameters(recurse=False), None) is None:
-            continue
-        if list(indices) != list(range(len(indices))):
-            raise StageError(
-                f"prune, layer {names[module]!r}: its channels are a permutation or part of group {names[root]!r}, "
-                "which pruning does not handle; avoid concatenation and chunks in the core"
-            )
-        # A depthwise convolution's outputs are its inputs: one handler for both, so it is a producer.
-        outputs = graph.is_out_channel_pruning_fn(dependency.handler)
-        (producers if outputs else consumers).add(names[module])
-    ordered = [name for name in names.values() if name in producers]
-    return ChannelGroup(
-        name=ordered[0],  # the first layer of the network that produces these channels
-        channels=int(graph.get_out_channels(root)),
-        producers=tuple(ordered),
-        consumers=tuple(name for name in names.values() if name in consumers),
-    )
-
-
-def score(core: nn.Module, groups: list[ChannelGroup], low: Tensor, importance: str) -> dict[str, Tensor]:
-    """What each channel of each group is worth, comparable between groups; computed on the core with BatchNorm fused.
-
-    Fused, because BatchNorm undoes the scale of the weights before it: unfused magnitudes say little.
-    Raises InputError for an unknown importance.
-    """
-    from compress.quantization import fuse
-
-    if importance not in IMPORTANCES:
-        raise InputError(f"prune.importance: {importance!r} is unknown; choose one of {', '.join(IMPORTANCES)}")
-    fused = fuse(core)
-    if importance == "activation":
-        return activation_scores(fused, groups, low)
-    if importance == "taylor":
-        return taylor_scores(fused, groups, low)
-    if importance == "random":
-        generator = torch.Generator().manual_seed(0)
-        return {group.name: torch.rand(group.channels, generator=generator) for group in groups}
-    scorer = {
-        "group_magnitude": torch_pruning.importance.GroupMagnitudeImportance,
-        "lamp": torch_pruning.importance.LAMPImportance,
-    }[importance](p=2)
-    graph = torch_pruning.DependencyGraph().build_dependency(fused, example_inputs=low[:1])
-    return {g.name: scorer(_pruning_group(graph, fused, g.name, range(g.channels))) for g in groups}
-
-
-def activation_scores(core: nn.Module, groups: list[ChannelGroup], low: Tensor) -> dict[str, Tensor]:
-    """Share of each channel in the energy of what its consumers receive: E[x_c^2] |W_c|^2, summed over consumers.
-
-    Source: Wanda (Sun et al., ICLR 2024), equation 1, squared and summed over the consumer's outputs.
-    """
-
-    def share(consumer: nn.Module, received: Tensor) -> Tensor:
-        weight = consumer.get_parameter("weight").detach()
-        energy = received.square().mean((0, 2, 3)) * weight.square().sum((0, 2, 3))
-        return energy / energy.sum().clamp_min(torch.finfo().tiny)
-
-    shares: dict[str, Tensor] = {}
-    with torch.no_grad(), _at_inputs(core, groups, lambda name, c, x: shares.__setitem__(name, share(c, x))):
-        core(low)
-    return {group.name: torch.stack([shares[name] for name in group.consumers]).sum(0) for group in groups}
-
-
-def taylor_scores(core: nn.Module, groups: list[ChannelGroup], low: Tensor) -> dict[str, Tensor]:
-    """First-order estimate of the squared change of the raw maps when a channel is silenced; needs no teacher.
-
-    A gate g_c = 1 multiplies each channel where it is consumed. For noise n of unit variance, E_n[(d<raw, n> / dg_c)^2]
-    is |d raw / dg_c|^2; it is averaged over pictures and TAYLOR_DRAWS draws of n. (The distillation loss itself has no
-    gradient where the student is its own teacher.)
-    Source: Molchanov et al., Importance Estimation for Neural Network Pruning (CVPR 2019), equation 8, with gates.
-    """
-    gates: dict[str, Tensor] = {}
-
-    def gated(name: str, _: nn.Module, received: Tensor) -> Tensor:
-        gates[name] = torch.ones(*received.shape[:2], 1, 1, requires_grad=True)
-        return received * gates[name]
-
-    with _at_inputs(core, groups, gated):
-        raw = core(low)
-    generator = torch.Generator().manual_seed(0)
-    scores = {group.name: torch.zeros(group.channels) for group in groups}
-    for _ in range(TAYLOR_DRAWS):
-        noise = torch.randn(raw.shape, generator=generator)
-        slopes = torch.autograd.grad((raw * noise).sum(), list(gates.values()), retain_graph=True)
-        slope = dict(zip(gates, slopes, strict=True))
-        for group in groups:
-            scores[group.name] += torch.stack([slope[n] for n in group.consumers]).sum(0).square().mean((0, 2, 3))
-    return scores
-
-
-@contextmanager
-def _at_inputs(
-    core: nn.Module, groups: list[ChannelGroup], see: Callable[[str, nn.Module, Tensor], Tensor | None]
-) -> Iterator[None]:
-    """While open, `see(name, layer, input)` is called at each consumer's input and may replace it."""
-
-    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor]], Tensor | None]:
-        return lambda layer, inputs: see(name, layer, inputs[0])
-
-    names = sorted({name for group in groups for name in group.consumers})
-    handles = [core.get_submodule(name).register_forward_pre_hook(hook(name)) for name in names]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def cost_model(report: macs.MacReport, groups: list[ChannelGroup]) -> Callable[[Mapping[str, int]], int]:
-    """A function from channel counts by group to the MACs of the whole core; layers outside all groups cost what they do."""
+    """A function from channel counts by group to the MACs of the whole core."""
     outputs = {layer: group for group in groups for layer in group.producers}
     inputs = {layer: group for group in groups for layer in group.consumers}
 
@@ -248,7 +112,7 @@ def choose(scores: Mapping[str, Tensor], cost: Callable[[Mapping[str, int]], int
         rounded = {name: -(-int((s > threshold).sum()) // round_to) * round_to for name, s in scores.items()}
         return {name: min(max(rounded[name], round_to), len(s)) for name, s in scores.items()}
 
-    thresholds = [float("-inf"), *torch.cat(list(scores.values())).unique().tolist()]
+    thresholds = [float("-inf"), *torch.cat(list(scores.values())).sort().values.tolist()]
     smallest = cost(widths(thresholds[-1]))
     if smallest > budget:
         raise InputError(
@@ -316,22 +180,17 @@ def silence(core: nn.Module, groups: list[ChannelGroup], plan: Plan) -> nn.Modul
 
 def cut(core: nn.Module, groups: list[ChannelGroup], plan: Plan, low: Tensor) -> nn.Module:
     """Remove, in place, every channel that the plan does not keep; returns the core."""
-    graph = torch_pruning.DependencyGraph().build_dependency(core, example_inputs=low[:1])
+    graph = trace(core, low[:1])
     for group in groups:
         gone = _gone(group, plan)
         if gone:
-            _pruning_group(graph, core, group.name, gone).prune()
+            pruning_group(graph, core, group.name, gone).prune()
     return core
 
 
 def _gone(group: ChannelGroup, plan: Plan) -> list[int]:
     keep = set(plan.keep[group.name])
     return [channel for channel in range(group.channels) if channel not in keep]
-
-
-def _pruning_group(graph: Any, core: nn.Module, name: str, channels: range | list[int]) -> Any:
-    root = core.get_submodule(name)
-    return graph.get_pruning_group(root, graph.get_pruner_of_module(root).prune_out_channels, list(channels))
 
 
 def _reasons(core: nn.Module, groups: list[ChannelGroup], plan: Plan, round_to: int) -> dict[str, str]:
