@@ -3,8 +3,8 @@
 Plan, check, cut. `choose` (pure) finds the one threshold of score for all groups at which the core fits the budget;
 `cut` alone changes tensors. Before a plan is carried out it is proven sound: with every parameter that produces a
 removed channel set to zero, the uncut core must give what the cut core gives. The head's outputs and the colour inputs
-are never pruned. Not covered: the training that brings the quality back, single weights (no runtime gains from those), and the
-compositor, which has nothing to prune.
+are never pruned. Not covered: the training that brings the quality back, single weights (no runtime gains from those),
+and the compositor, which has nothing to prune.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +86,8 @@ def run(settings: QuantizeSettings, inputs: Mapping[str, Artifact], folder: Path
     except ValueError as error:
         raise StageError(str(error)) from error
     learned, judged = hold_out(len(Shards(inputs["inputs"].path)))
-    sources = [inputs["inputs"].path, inputs["targets"].path]
-    photos, targets = (Part(path, learned) for path in sources)
-    held_out = Batches(*(Part(path, judged) for path in sources), len(judged), context.seed, augment=False).at(0)
+    photos, targets = Part(inputs["inputs"].path, learned), Part(inputs["targets"].path, learned)
+    held_out = read_held_out(inputs, judged)
     calibrated = copy.deepcopy(student)
     with context.progress.task("calibration", settings.calibration_images) as task:
         calibrated.core = quantize(student.core, calibration_pictures(photos, settings.calibration_images, student))
@@ -97,8 +95,8 @@ def run(settings: QuantizeSettings, inputs: Mapping[str, Artifact], folder: Path
     numbers: dict[str, Any] = {
         "fused_norms": count_norms(student.core),
         "quantizers": len(quantizers(calibrated.core)),
-        "float_psnr_db": psnr(student, held_out.photo, held_out.image),
-        "ptq_psnr_db": psnr(calibrated, held_out.photo, held_out.image),
+        "float_psnr_db": psnr(student, *held_out),
+        "ptq_psnr_db": psnr(calibrated, *held_out),
         "kept": "ptq",
     }
     kept = calibrated
@@ -106,12 +104,19 @@ def run(settings: QuantizeSettings, inputs: Mapping[str, Artifact], folder: Path
         trained = copy.deepcopy(calibrated).to(context.device)
         batches = Batches(photos, targets, settings.batch, context.seed, device=context.device)
         numbers |= train(trained, settings, batches, folder, context)
-        numbers["qat_psnr_db"] = psnr(trained.cpu(), held_out.photo, held_out.image)
+        numbers["qat_psnr_db"] = psnr(trained.cpu(), *held_out)
         if numbers["qat_psnr_db"] > numbers["ptq_psnr_db"]:
             kept, numbers["kept"] = trained, "qat"
     save(kept.eval(), folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return numbers
+
+
+def read_held_out(inputs: Mapping[str, Artifact], judged: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Photos to judge by and the teacher's results: two [N, 3, S, S] float32 in [-1, 1]."""
+    photo = Shards(inputs["inputs"].path).read(judged, ("photo",))["photo"]
+    image = Shards(inputs["targets"].path).read(judged, ("image",))["image"]
+    return to_picture(photo), to_picture(image)
 
 
 def calibration_pictures(photos: Shards, count: int, student: students.Student) -> Tensor:
@@ -179,7 +184,9 @@ def psnr(student: nn.Module, photo: Tensor, image: Tensor) -> float:
     """PSNR in dB (data range 2) of a student's pictures of `photo` to the teacher's `image`, mean over the pictures."""
     student.eval()
     errors = [
-        (student(some).image.clamp(-1, 1) - wanted).square().mean((1, 2, 3))
-        for some, wanted in zip(photo.cpu().split(CHUNK), image.cpu().split(CHUNK))
+        (student(photo[first : first + CHUNK]).image.clamp(-1, 1) - image[first : first + CHUNK])
+        .square()
+        .mean((1, 2, 3))
+        for first in range(0, len(photo), CHUNK)
     ]
     return float((10 * torch.log10(4 / torch.cat(errors).clamp(min=1e-10))).mean())
