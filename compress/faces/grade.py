@@ -52,10 +52,10 @@ def develop_cartoon(image: Array, cover: Array, lighting: Lighting) -> Bytes:
     level = image.mean(2, keepdims=True)
     image = level + (image - level) * 1.22
     small = cv2.resize(image, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
-    glow = 0.35 * blur(np.clip(small - 0.75, 0, None), size / 128) + 0.08 * blur(small, size / 80)
+    glow = 0.25 * blur(np.clip(small - 0.8, 0, 2), size / 128) + 0.02 * blur(small, size / 80)
     image = image + cv2.resize(glow, (size, size), interpolation=cv2.INTER_LINEAR)
     tone = np.clip(1 - np.exp(-1.35 * np.clip(image * 0.97, 0, None)), 0, 1) ** (1 / 2.2)
     violet, warm = np.array([0.014, -0.004, 0.024]), np.array([0.024, 0.006, -0.020])
     tone = np.clip(tone + (1 - tone) ** 2 * violet + tone**2 * warm, 0, 1)
-    tone = tone * tone * (3 - 2 * tone) * 0.4 + tone * 0.6
+    tone = tone * tone * (3 - 2 * tone) * 0.6 + tone * 0.4
     return np.asarray(np.clip(tone, 0, 1) * 255 + 0.5, np.uint8)

@@ -85,8 +85,10 @@ def slider_spread(key: str) -> float:
                                                  "invertedtriangular"):
         return 0.24
     rules = (
-        ("head-scale", 0.14),
-        ("forehead", 0.15),
+        ("forehead", 0.11),
+        ("head-scale-vert", 0.10),
+        ("eyebrows", 0.12),
+        ("head-scale", 0.13),
         ("chin-jaw", 0.18),
         ("chin-width", 0.18),
         ("head-trans", 0.05),
@@ -190,7 +192,7 @@ class Population:
             stubble=man * float(abs(random.normal(0, 0.22))),
             freckles=float(max(0, random.normal(-0.6, 0.7)) * (melanin < 0.3)),
             blush=float(abs(random.normal(0.15, 0.2))),
-            lipstick=float(np.clip(random.normal(0.35, 0.35), 0, 0.9) * (male < 0.4)),
+            lipstick=float(np.clip(random.normal(0.3, 0.3), 0, 0.75) * (male < 0.4)),
             lip_colour=(np.array([0.95, 0.42, 0.48]) * np.exp(random.normal(0, 0.15, 3))).astype(np.float32),
             glasses=self._glasses(random),
         )
@@ -200,8 +202,8 @@ class Population:
         """Arch, thickness, length, height over the eye and tilt of the brows, in decimetres."""
         thick = random.uniform(0.05, 0.085) * (0.8 + 0.35 * male)
         return np.array(
-            [random.uniform(0.01, 0.06), thick, random.uniform(0.36, 0.44), random.uniform(0.205, 0.25),
-             random.uniform(-0.04, 0.03)], np.float32
+            [random.uniform(0.005, 0.045), thick, random.uniform(0.36, 0.44), random.uniform(0.205, 0.25),
+             random.uniform(-0.06, 0.005)], np.float32
         )
 
     @staticmethod

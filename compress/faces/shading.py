@@ -22,7 +22,7 @@ KEY, KEY_COLOUR, RIM, RIM_COLOUR, CAMERA, CATCH = range(6)
  SHADOW_SCALE, SHADOW_CENTRE, SUIT, LAPEL, TIED, SCLERA) = range(18)
 NUMBERS = 18
 
-IRIS_EDGE = 0.120
+IRIS_EDGE, PUPIL_EDGE = 0.120, 0.046
 SHADOW_BIAS = 0.045
 SHADOW_DEPTH = 20.0
 
@@ -216,8 +216,9 @@ def shade(  # type: ignore[no-untyped-def]
                     rgb[k] *= colours[EYE_GAIN, k] * iris + numbers[SCLERA] * (1 - iris)
                 if toon > 0:
                     level = (rgb[0] + rgb[1] + rgb[2]) / 3
+                    lift = max(0.0, 0.07 - level) if r > PUPIL_EDGE else 0.0
                     for k in range(3):
-                        rgb[k] += iris * (0.3 * (level - rgb[k]) + 0.010 * (3 - k) * 0.5)
+                        rgb[k] += iris * (0.2 * (level - rgb[k]) + lift * (1.3 - 0.45 * k))
             elif m == TEETH:
                 for k in range(3):
                     rgb[k] = min(0.9, rgb[k] * (1.0 + 0.12 * toon))

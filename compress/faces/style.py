@@ -73,7 +73,7 @@ def stylise_person(person: Person, population: Population) -> Person:
         asymmetry=person.asymmetry * 0.5,
         old=person.old * AGE_KEPT,
         child=min(0.5, person.child + CHILDLIKE),
-        eye_colour=np.asarray(np.maximum(person.eye_colour, 0.9) * np.array([1.25, 1.45, 1.5]), np.float32),
+        eye_colour=np.asarray(np.maximum(person.eye_colour, 0.9) * np.array([1.2, 1.25, 1.25]), np.float32),
     )
 
 
