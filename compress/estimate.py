@@ -47,13 +47,18 @@ def seconds_of(stage: str, settings: Section, images: int, student: TierSettings
     return seconds
 
 
-def core_macs(student: StudentSettings) -> float:
-    """Rough multiply-accumulates of a student's core before pruning: 3x3 convolutions at strides 2, 4, 8 and back."""
-    pixels, width = student.core_resolution**2, student.width
-    down = 9 * pixels * (3 * width / 4 + 2 * width**2 / 16 + 8 * width**2 / 64)
-    blocks = student.blocks * 2 * 9 * pixels * (4 * width) ** 2 / 64
-    up = 9 * pixels * (8 * width**2 / 16 + 2 * width**2 / 4 + 12 * width / 4)
-    return down + blocks + up
+def core_macs(student: StudentSettings) -> int:
+    """Multiply-accumulates of a student's core before pruning, as `students.core` builds it (a test compares them)."""
+    pixels = student.core_resolution**2
+    width = student.width
+    stem, middle, bottom = (width, 2 * width, 4 * width) if isinstance(width, int) else width
+    expansion = 2 if student.block == "inverted" else 1
+    blocks = [expansion * bottom] * student.blocks if isinstance(student.blocks, int) else student.blocks
+    per_channel = 9 * 2 * bottom if student.block == "plain" else 2 * bottom + 9
+    stride_2 = 9 * 3 * stem + 9 * stem * stem + 12 * stem
+    stride_4 = 9 * stem * middle + 9 * middle * middle + middle * stem
+    stride_8 = 9 * middle * bottom + sum(per_channel * inside for inside in blocks) + bottom * middle
+    return pixels * stride_2 // 4 + pixels * stride_4 // 16 + pixels * stride_8 // 64
 
 
 def _pixels(settings: Section) -> float:

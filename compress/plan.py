@@ -19,8 +19,6 @@ from compress.estimate import seconds_of
 from compress.reading import load
 from compress.recipe import (
     DistillStep,
-    Gate,
-    GateSettings,
     PairStep,
     Recipe,
     ReportStep,
@@ -154,20 +152,9 @@ def _tier(builder: _Builder, name: str, tier: TierSettings) -> None:
     builder.add(f"export-{name}", "export", tier.export, float_and_int8, f"{tier.budget.size_bytes / 1e3:.4g} kB")
     judged = {"export": f"export-{name}", "float": f"finetune-{name}", "inputs": "inputs"}
     judged |= {"test_inputs": "test-inputs", "test_targets": "test-targets"}
-    verify = VerifyStep(tier=name, precision=tier.precision, budget=tier.budget, gates=_gates(tier))
-    budget = f"{len(verify.gates)} gates, {tier.budget.latency_ms:g} ms"
+    verify = VerifyStep(tier=name, precision=tier.precision, budget=tier.budget, gates=tier.gates)
+    budget = f"{len(tier.gates)} gates, {tier.budget.latency_ms:g} ms"
     builder.add(f"verify-{name}", "verify", verify, judged, budget, images=builder.test_images)
-
-
-def _gates(tier: TierSettings) -> dict[Gate, GateSettings]:
-    """The gates of the recipe, and the budget: what a tier may cost is judged whether or not a gate repeats it."""
-    budget = tier.budget
-    limits: dict[Gate, float] = {
-        "macs": budget.macs,
-        "size_bytes": budget.size_bytes,
-        "latency_ms": budget.latency_ms,
-    }
-    return {name: GateSettings(max=limit) for name, limit in limits.items()} | tier.gates
 
 
 def _training(builder: _Builder, recipe: TeacherRecipe) -> None:

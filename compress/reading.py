@@ -87,6 +87,7 @@ def _problems(error: ValidationError, document: Document, model: type[AnyRecipe]
     details = error.errors(include_url=False, include_context=False, include_input=False)
     absent = {tuple(detail["loc"]) for detail in details if detail["type"] == "missing"}
     misspelt: set[Place] = set()
+    told: set[Place] = set()
     for detail in details:
         place = tuple(detail["loc"])
         if detail["type"] == "extra_forbidden" or place[-1:] == ("[key]",):
@@ -98,7 +99,12 @@ def _problems(error: ValidationError, document: Document, model: type[AnyRecipe]
             misspelt.update((*place[:-1], name) for name in near)
             yield document.line(place), place, _unknown(str(place[-1]), names, near, section)
         elif detail["type"] != "missing":
-            yield document.line(place), place, _wrong(document.get(*place), _schema_at(root, place))
+            # A field of several forms is reported once for each, with the form's name behind its place.
+            while document.get(*place) is None:
+                place = place[:-1]
+            if place not in told:
+                told.add(place)
+                yield document.line(place), place, _wrong(document.get(*place), _schema_at(root, place))
     for place in absent - misspelt:
         expected = _expectation(_schema_at(root, place))
         yield document.line(place[:-1]), place, f"is missing; write {expected}"
@@ -123,9 +129,9 @@ def _resolved(root: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, 
     if "$ref" in part:
         target: Mapping[str, Any] = root["$defs"][part["$ref"].rpartition("/")[2]]
         return {**target, **{key: value for key, value in part.items() if key != "$ref"}}
-    for option in part.get("anyOf", ()):
-        if option.get("type") != "null":
-            return {**option, **{key: value for key, value in part.items() if key != "anyOf"}}
+    forms = [form for form in part.get("anyOf", ()) if form.get("type") != "null"]
+    if len(forms) == 1:
+        return {**forms[0], **{key: value for key, value in part.items() if key != "anyOf"}}
     return part
 
 
@@ -162,6 +168,9 @@ def _show(value: Any) -> str:
 
 def _expectation(part: Mapping[str, Any]) -> str:
     """What a JSON schema asks for, in words: `a whole number from 1 to 1024 (images a step)`."""
+    if "anyOf" in part:
+        note = f" ({part['description']})" if "description" in part else ""
+        return " or ".join(_expectation(form) for form in part["anyOf"]) + note
     choices = part.get("enum") or ([part["const"]] if "const" in part else [])
     if choices:
         return ("one of " if len(choices) > 1 else "") + ", ".join(map(str, choices))

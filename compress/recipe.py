@@ -23,6 +23,8 @@ Share = Annotated[float, Field(ge=0, le=1, description="share, 0..1")]
 Weight = Annotated[float, Field(ge=0, le=1e6, description="weight of a loss; 0 switches it off")]
 Macs = Annotated[int, Field(ge=1_000, le=10**13, description="true multiply-accumulates for one picture")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="lower-case letters, digits, . _ -")]
+Channels = Annotated[int, Field(ge=8, le=2048, multiple_of=8)]
+BlockCount = Annotated[int, Field(ge=0, le=32)]
 Width = Annotated[int, Field(ge=16, le=4096, multiple_of=16, description="channels")]
 Blocks = Annotated[int, Field(ge=0, le=64, description="FS blocks at one scale")]
 Precision = Literal["bfloat16", "float32"]
@@ -64,9 +66,13 @@ class StudentSettings(Section):
     """A student before pruning."""
 
     family: Literal["map", "rgb"] = "map"
-    width: int = Field(ge=8, le=512, multiple_of=8, description="channels of the first convolution")
+    width: Channels | tuple[Channels, Channels, Channels] = Field(
+        description="at stride 2, doubled at strides 4 and 8, or the three widths; multiples of 8"
+    )
     core_resolution: int = Field(ge=32, le=512, multiple_of=16, description="pixels a side that the core sees")
-    blocks: int = Field(ge=0, le=32, description="blocks at the smallest scale")
+    blocks: BlockCount | tuple[Channels, ...] = Field(
+        description="number of blocks at the smallest scale, or the width inside each"
+    )
     block: Literal["plain", "inverted"] = "plain"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from compress.document import Place
 from compress.errors import RecipeError
+from compress.estimate import core_macs
 from compress.gates import FEWEST_IMAGES, GATES
 from compress.reading import AnyRecipe, Source
 from compress.recipe import InputSettings, Recipe, TeacherRecipe, TierSettings
@@ -124,7 +125,7 @@ def _recipe(look: _Look, recipe: Recipe) -> Recipe:
     test = _pictures(look, "test", recipe.test)
     look.findings += _shared_folders(inputs, test)
     if not look.findings:
-        look.findings += _too_few(recipe, look.photos)
+        look.findings += _shortages(recipe, look.photos)
     return recipe.model_copy(update={"teacher": teacher, "inputs": inputs, "test": test})
 
 
@@ -153,8 +154,8 @@ def _shared_folders(inputs: InputSettings, test: InputSettings) -> Iterator[_Fin
                 yield ("test", "photos", index), f"{folder} and {other} of inputs.photos share pictures; {way_out}"
 
 
-def _too_few(recipe: Recipe, photos: Mapping[str, int]) -> Iterator[_Finding]:
-    """Sets that are too small for what the tiers do with them."""
+def _shortages(recipe: Recipe, photos: Mapping[str, int]) -> Iterator[_Finding]:
+    """Sets too small, and students too small, for what the tiers do with them."""
     parts = {"rendered": recipe.test.rendered, "photographs": photos.get("test", 0)}
     judged = {part: count for part, count in parts.items() if count >= FEWEST_IMAGES}
     if not judged:
@@ -173,6 +174,10 @@ def _too_few(recipe: Recipe, photos: Mapping[str, int]) -> Iterator[_Finding]:
 
 
 def _needs(place: Place, tier: TierSettings, available: int) -> Iterator[_Finding]:
+    unpruned = core_macs(tier.student)
+    if tier.prune.macs > unpruned:
+        sentence = f"{tier.prune.macs} is above the {unpruned} of the unpruned student; lower it or widen the student"
+        yield (*place, "prune", "macs"), sentence
     needed = {
         ("prune", "images"): tier.prune.images,
         ("quantize", "calibration_images"): tier.quantize.calibration_images,

@@ -23,7 +23,7 @@ tiers:
     student: {width: 8, core_resolution: 32, blocks: 1}
     budget: {macs: 2e6, size_bytes: 100e3, latency_ms: 50}
     distill: &training {images: 320, batch: 16, learning_rate: 2e-3, weights: {pixel: 10, haar: 5}}
-    prune: {macs: 1e6, images: 8}
+    prune: {macs: 5e5, images: 8}
     finetune: *training
     quantize: {calibration_images: 32, images: 160, weights: {pixel: 10}}
     gates: {psnr_mean_db: {min: 20}}

@@ -8,15 +8,18 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 import compress
 import students
 import teachers
-from compress import gates, photos, survey
+from compress import gates, macs, photos, survey
+from compress.estimate import core_macs
 from compress.plan import STAGES, plan
-from compress.recipe import Gate, Recipe, Task
+from compress.recipe import Gate, Recipe, StudentSettings, Task
 from compress.tasks import TASKS
 
 ROOT = Path(compress.__file__).parent.parent
@@ -156,10 +159,25 @@ def test_survey_lists_the_photographs_that_are_read(tmp_path: Path) -> None:
 
 
 def test_prune_offers_the_importances_that_exist() -> None:
-    from compress import pruning
+    from compress import importance
 
     offered = set(Recipe.model_json_schema()["$defs"]["PruneSettings"]["properties"]["importance"]["enum"])
-    assert offered == set(pruning.IMPORTANCES)
+    assert offered == set(importance.IMPORTANCES)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"width": 8, "core_resolution": 32, "blocks": 2},
+        {"width": 16, "core_resolution": 64, "blocks": 1, "block": "inverted"},
+        {"width": (8, 24, 16), "core_resolution": 32, "blocks": (8, 40)},
+    ],
+)
+def test_macs_known_to_the_plan_are_those_of_the_network(settings: dict[str, Any]) -> None:
+    student = StudentSettings(**settings)
+    network = students.build(students.record_for(**student.model_dump())).eval()
+    side = student.core_resolution
+    assert core_macs(student) == macs.count(network.core, torch.zeros(1, 3, side, side)).total
 
 
 def test_product_names_no_place_outside_itself() -> None:

@@ -60,7 +60,7 @@ def test_manifest_tells_settings_parents_hashes_versions_and_numbers(tmp_path: P
     step = next(step for step in plan(tmp_path / "recipe.yaml").steps if step.name == "prune-cpu")
     manifest = artifact.load(tmp_path / "runs" / "small" / "steps" / step.folder).manifest
     assert manifest["key"] == step.key
-    assert manifest["settings"]["macs"] == 1_000_000
+    assert manifest["settings"]["macs"] == 500_000
     assert set(manifest["parents"]) == {"student", "inputs"}
     assert set(manifest["files"]) == {"weights.safetensors"}
     assert manifest["numbers"] == {"files": 1}
