@@ -6,6 +6,7 @@ after it, so a reader sees a whole artifact or none. Which step belongs where is
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -65,6 +66,7 @@ def write_text(path: Path, text: str) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages whose behaviour shapes an artifact; absent ones are left out."""
     found = {"python": platform.python_version()}
