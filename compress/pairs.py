@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from compress.batches import prefetch, to_picture
-from compress.faces import BACKGROUND, EYE, LANDMARK_MIRROR, SKIN
+from compress.faces.materials import LABELS
 from compress.shards import Shards
 
 FIELDS = (
@@ -26,6 +26,10 @@ FIELDS = (
 SH_ODD_IN_X = (3, 4, 7)
 """Second-order spherical harmonics that change sign when x does, in the order 1, y, z, x, xy, yz, 3zz-1, xz,
 xx-yy.
+"""
+LANDMARK_MIRROR = (4, 5, 6, 7, 0, 1, 2, 3, 8, 10, 9, 11, 12, 13, 18, 19, 20, 21, 14, 15, 16, 17, 22, 23)
+"""Which landmark a mirrored picture shows in the place of each: left and right lids, mouth corners and jaw change
+places.
 """
 ZOOM = (0.82, 1.12)
 SHIFT = 0.08
@@ -83,10 +87,12 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
     scale, mirror, shift = draw_views(count, rng)
     pictures = torch.cat([to_picture(rows["photo"]), to_picture(rows["cartoon"])], dim=1)
     labels = torch.from_numpy(np.stack([rows["labels_photo"], rows["labels_cartoon"]], axis=1).astype(np.int64))
-    on_head = labels != BACKGROUND
+    on_head = labels != LABELS["background"]
     cartoon_labels = labels[:, 1:]
-    weight = torch.where(cartoon_labels == SKIN, FACE_WEIGHT, ELSEWHERE_WEIGHT)
-    weight = torch.where(cartoon_labels == EYE, EYE_WEIGHT, weight)
+    weight = torch.where(
+        (cartoon_labels == LABELS["skin"]) | (cartoon_labels == LABELS["lips"]), FACE_WEIGHT, ELSEWHERE_WEIGHT
+    )
+    weight = torch.where((cartoon_labels == LABELS["eye"]) | (cartoon_labels == LABELS["lash"]), EYE_WEIGHT, weight)
     dense = torch.cat(
         [
             _channels_first(rows["flow"]) * (2 / source),
