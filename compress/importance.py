@@ -85,7 +85,8 @@ def taylor_scores(core: nn.Module, groups: list[ChannelGroup], low: Tensor) -> d
         slopes = torch.autograd.grad((raw * noise).sum(), list(gates.values()), retain_graph=True)
         slope = dict(zip(gates, slopes, strict=True))
         for group in groups:
-            scores[group.name] += torch.stack([slope[n] for n in group.consumers]).sum(0).square().mean((0, 2, 3))
+            gates_slope = torch.stack([slope[name] for name in group.consumers]).sum(0)
+            scores[group.name] += gates_slope.square().mean((0, 2, 3)) / TAYLOR_DRAWS
     return scores
 
 

@@ -54,14 +54,14 @@ class Part(Shards):
 
     def __init__(self, folder: Path, chosen: NDArray[np.int64]) -> None:
         super().__init__(folder)
-        self._chosen = chosen
+        self._whole, self._chosen = Shards(folder), chosen
 
     def __len__(self) -> int:
         return len(self._chosen)
 
     def read(self, indices: Any, fields: Iterable[str] | None = None) -> Sample:
         """Rows `indices` of the part, as `Shards.read`."""
-        return super().read(self._chosen[np.asarray(indices, dtype=np.int64)], fields)
+        return self._whole.read(self._chosen[np.asarray(indices, dtype=np.int64)], fields)
 
 
 def hold_out(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
