@@ -57,6 +57,6 @@ def paint_background(lighting: Lighting) -> Array:
 def dream_background(image: Array) -> Array:
     """The cartoon's copy: softer, more saturated, a little violet in the haze."""
     soft = blur(image, 1.6)
-    level = soft.mean(2, keepdims=True)
+    level = ((soft[..., 0] + soft[..., 1] + soft[..., 2]) / 3)[..., None]
     rich = level + (soft - level) * 1.3
     return np.asarray(rich * 0.88 + 0.12 * np.array([0.95, 0.8, 1.0]) * rich.mean() + 0.02, np.float32)

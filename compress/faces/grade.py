@@ -21,6 +21,11 @@ def blur(image: Array, sigma: float) -> Array:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
 
 
+def luma(image: Array) -> Array:
+    """Mean of the channels [S, S, 1]; three additions are faster than a reduction over a short axis."""
+    return np.asarray(((image[..., 0] + image[..., 1] + image[..., 2]) / 3)[..., None])
+
+
 def exposure(image: Array, cover: Array, lighting: Lighting, target: float, own: float, light: float) -> float:
     """Gain that brings the person near the target level: a mix of metering the picture and metering the light."""
     person = cover > 0.5
@@ -34,7 +39,7 @@ def develop_photo(image: Array, cover: Array, lighting: Lighting, film: Film) ->
     size = image.shape[0]
     gain = exposure(image, cover, lighting, 0.29, 0.30, 0.45) * math.exp(film.exposure)
     image = image * gain * film.white_balance
-    level = image.mean(2, keepdims=True)
+    level = luma(image)
     image = np.maximum(level + (image - level) * FILM_SATURATION, 0)
     if film.blur > SHORTEST_BLUR:
         image = blur(image, film.blur * size / 200)
@@ -49,7 +54,7 @@ def develop_cartoon(image: Array, cover: Array, lighting: Lighting) -> Bytes:
     """Animated-film frame [S, S, 3] uint8: even exposure, richer colour, bloom, warm lights and violet shadows."""
     size = image.shape[0]
     image = image * exposure(image, cover, lighting, 0.40, 0.55, 0.45)
-    level = image.mean(2, keepdims=True)
+    level = luma(image)
     image = level + (image - level) * 1.22
     small = cv2.resize(image, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
     glow = 0.25 * blur(np.clip(small - 0.8, 0, 2), size / 128) + 0.02 * blur(small, size / 80)

@@ -45,7 +45,6 @@ class HairStyle:
     curls: float
     wave: float
     flare: float
-    bun: float
     seed: int
 
 
@@ -60,7 +59,6 @@ class HairSheet:
     uv_faces: Ints
     uv: Array
     occlusion: Array
-    flow: Array
 
 
 def smoothstep(low: float, high: float, x: Array) -> Array:
@@ -71,11 +69,10 @@ def smoothstep(low: float, high: float, x: Array) -> Array:
 
 def ring_noise(random: np.random.Generator, count: int, harmonics: range) -> Array:
     """Smooth periodic noise [count] of unit deviation with the given harmonics."""
-    angle = np.arange(count) * 2 * math.pi / count
-    out = np.zeros(count)
-    for k in harmonics:
-        out += random.normal() * np.cos(k * angle) + random.normal() * np.sin(k * angle)
-    return np.asarray(out / (out.std() + 1e-6), np.float32)
+    spectrum = np.zeros(count // 2 + 1, np.complex128)
+    spectrum[harmonics.start : harmonics.stop] = random.standard_normal((len(harmonics), 2)) @ np.array([1, 1j])
+    out = np.fft.irfft(spectrum, count)
+    return np.asarray(out / (out.std() + 1e-12), np.float32)
 
 
 class Scalp:
@@ -130,7 +127,6 @@ def grow_sheet(scalp: Scalp, style: HairStyle) -> HairSheet:
         uv_faces=np.concatenate([uv_faces, uv_faces + len(uv)]).astype(np.int32),
         uv=np.concatenate(layer_uv).astype(np.float32),
         occlusion=parts[3],
-        flow=np.zeros((0, 3), np.float32),
     )
 
 
@@ -330,6 +326,5 @@ def sample_style(random: np.random.Generator, male: float, old: float, african: 
         curls=curls,
         wave=wave,
         flare=flare,
-        bun=0.0,
         seed=int(random.integers(1 << 31)),
     )

@@ -75,6 +75,7 @@ class PairRenderer:
         self.head = load_head()
         self.population = Population(self.head)
         self.modeller = Modeller(self.head, self.population)
+        self.style_map = style.StyleMap(self.population)
         self.atlas = build_atlas(self.head)
         self.cards: dict[str, CardHair] = {}
         self.embedded_skins = self.atlas.names("skin/")
@@ -144,7 +145,7 @@ class PairRenderer:
         """
         subject = self._sample(seed, index)
         photo = self._photo(subject)
-        character = style.stylise_person(subject.person, self.population)
+        character = style.stylise_person(subject.person, self.style_map)
         character_pose = style.stylise_pose(subject.pose)
         drawn = turn_scene(self.modeller.pose(character, character_pose, subject.topology, True), subject.turn)
         mean = self.skin_means[character.skin]

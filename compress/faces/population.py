@@ -131,6 +131,16 @@ class Population:
         self.keys = list(head.sliders)
         self.spread = np.array([slider_spread(key) for key in self.keys], np.float32)
         self.one_sided = np.array([all(s.negative < 0 for s in head.sliders[key]) for key in self.keys])
+        self.index = {name: k for k, name in enumerate(head.target_names)}
+        sides = [
+            (k, 0.0 if len(head.sliders[key]) == 1 else 1.0 - 2.0 * number, side)
+            for k, key in enumerate(self.keys)
+            for number, side in enumerate(head.sliders[key])
+        ]
+        self.side_slider = np.array([k for k, _, _ in sides])
+        self.side_sign = np.array([sign for _, sign, _ in sides], np.float32)
+        self.side_positive = np.array([side.positive for _, _, side in sides])
+        self.side_negative = np.array([side.negative for _, _, side in sides])
         self.prior = np.array([SLIDER_MEANS.get(key, 0.0) for key in self.keys], np.float32)
 
     def sample(
@@ -240,7 +250,7 @@ class Population:
 
     def target_weights(self, person: Person, expression: dict[str, float]) -> Array:
         """Weights [K] of all targets of a person with an expression; linear in the coefficients."""
-        index = {name: k for k, name in enumerate(self.head.target_names)}
+        index = self.index
         out = np.zeros(len(index), np.float32)
         for gender, share in (("female", 1 - person.male), ("male", person.male)):
             for age, age_share in person.ages.items():
@@ -248,14 +258,9 @@ class Population:
                     out[index[f"m/{race}-{gender}-{age}"]] += share * age_share * race_share
                 for name, weight_share in zip(("min", "average", "max"), person.weight, strict=True):
                     out[index[f"u/{gender}-{age}-{name}weight"]] += share * age_share * weight_share
-        for k, key in enumerate(self.keys):
-            sides = self.head.sliders[key]
-            for number, side in enumerate(sides):
-                sign = 0.0 if len(sides) == 1 else (1.0 if number == 0 else -1.0)
-                value = person.sliders[k] + sign * person.asymmetry[k]
-                chosen = side.positive if value >= 0 else side.negative
-                if chosen >= 0:
-                    out[chosen] += abs(value)
-        for name, value in expression.items():
-            out[index["e/" + name]] += value
+        value = person.sliders[self.side_slider] + self.side_sign * person.asymmetry[self.side_slider]
+        chosen = np.where(value >= 0, self.side_positive, self.side_negative)
+        np.add.at(out, chosen[chosen >= 0], np.abs(value)[chosen >= 0])
+        for name, amount in expression.items():
+            out[index["e/" + name]] += amount
         return out

@@ -18,7 +18,7 @@ COVER_SLACK = 0.035
 """Brows and lashes may lie this far behind the surface and still cover it."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def accumulate_targets(weights, starts, vertex, value, positions):  # type: ignore[no-untyped-def]
     """Add sum_k weights[k] * target_k to positions [n, 3] in place; targets are sparse rows starts[k]:starts[k+1]."""
     for k in range(weights.shape[0]):
@@ -32,7 +32,7 @@ def accumulate_targets(weights, starts, vertex, value, positions):  # type: igno
             positions[v, 2] += w * value[j, 2]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def vertex_normals(positions, faces):  # type: ignore[no-untyped-def]
     """Area-weighted unit vertex normals [n, 3] float32 of a triangle mesh."""
     out = np.zeros_like(positions)
@@ -58,7 +58,7 @@ def vertex_normals(positions, faces):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def hash01(x, y, s):  # type: ignore[no-untyped-def]
     """A repeatable pseudo-random number in [0, 1) of three integers."""
     h = np.uint32(x * 374761393 + y * 668265263 + s * 2246822519)
@@ -67,7 +67,7 @@ def hash01(x, y, s):  # type: ignore[no-untyped-def]
     return np.float32(h & np.uint32(0xFFFFFF)) / np.float32(16777216.0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-untyped-def]
     """Bilinear RGBA look-up into the flat uint8 atlas; v points up; out [4] gets 0..255."""
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
@@ -83,7 +83,7 @@ def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-u
         out[k] = top * (1 - fy) + bottom * fy
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def rasterize(screen, faces, uv_faces, material, uv, flat, textures, width, height):  # type: ignore[no-untyped-def]
     """Nearest triangle of every sample.
 
@@ -152,7 +152,7 @@ def rasterize(screen, faces, uv_faces, material, uv, flat, textures, width, heig
     return triangle, bary0, bary1, depth
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  # type: ignore[no-untyped-def]
     """Order-independent transmittance [H, W, 2] float32 of brows (0) and lashes (1) over the visible surface.
 
@@ -203,7 +203,7 @@ def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore[no-untyped-def]
     """Per-vertex attribute [n, k] float32 seen at every step-th sample: [H/step, W/step, k]; zero where empty."""
     height = triangle.shape[0] // step

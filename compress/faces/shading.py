@@ -34,7 +34,7 @@ _TURN_Y = np.sin(np.arange(64) * 2 * np.pi / 64).astype(np.float32)
 _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]
     """Second-order harmonics of channel k in direction (x, y, z)."""
     return (
@@ -46,7 +46,7 @@ def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def decode(value):  # type: ignore[no-untyped-def]
     """Texel 0..255 to linear light."""
     low = int(value)
@@ -55,7 +55,7 @@ def decode(value):  # type: ignore[no-untyped-def]
     return _LINEAR[low] * (1 - share) + _LINEAR[high] * share
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def lit_share(shadow_map, frame, scale, centre, softness, px, py, pz, x, y):  # type: ignore[no-untyped-def]
     """Share of the key light that reaches a point: eight taps of the shadow map, turned at random."""
     size = shadow_map.shape[0]
@@ -74,7 +74,7 @@ def lit_share(shadow_map, frame, scale, centre, softness, px, py, pz, x, y):  # 
     return 1.0 - hidden
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-def]
     """Skin colour in place: tone, beard, scalp hair, blush, freckles, lips. zone: lips, beard, blush, fine noise 0..1."""
     toon = numbers[CARTOON]
@@ -88,9 +88,9 @@ def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-
     rgb[2] *= 1 - 0.24 * blush
     freckle = max(0.0, fine - 1.5) * numbers[FRECKLES] * (1 - toon) * (1 - zone[0])
     shade = 1 + 0.012 * fine * (1 - toon)
-    rgb[0] *= shade * math.exp(-0.25 * freckle)
-    rgb[1] *= shade * math.exp(-0.45 * freckle)
-    rgb[2] *= shade * math.exp(-0.60 * freckle)
+    rgb[0] *= shade * math.exp(-0.15 * freckle)
+    rgb[1] *= shade * math.exp(-0.28 * freckle)
+    rgb[2] *= shade * math.exp(-0.36 * freckle)
     if toon > 0:
         level = (rgb[0] + rgb[1] + rgb[2]) / 3
         for k in range(3):
@@ -106,7 +106,7 @@ def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-
         rgb[k] += (colours[HAIR_COLOUR, k] * 0.8 + 0.004 - rgb[k]) * cover
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def shade(  # type: ignore[no-untyped-def]
     triangle, bary0, bary1, faces, uv_faces, material, uv, positions, normals, occlusion, scalp, flat, textures, zones,
     shadow_map, light_frame, lights, harmonics, colours, numbers,
@@ -258,7 +258,7 @@ def shade(  # type: ignore[no-untyped-def]
                 w = wrap[k]
                 diffuse = max(0.0, (to_key + w) / ((1 + w) * (1 + w)))
                 shadow = lit
-                if m == SKIN or toon > 0:
+                if (m == SKIN or toon > 0) and 0.0 < lit < 1.0:
                     shadow = lit ** (0.65 + 0.175 * k)
                 ambient = max(0.0, irradiance(harmonics, nx, ny, nz, k))
                 key = lights[KEY_COLOUR, k]

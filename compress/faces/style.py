@@ -60,16 +60,29 @@ EYE_REACH = 1.75
 """Width of the magnification in eyeball radii."""
 
 
-def stylise_person(person: Person, population: Population) -> Person:
+class StyleMap:
+    """The linear map of a population's sliders: `kept` of each deviation from the mean, plus `delta`."""
+
+    def __init__(self, population: Population) -> None:
+        unknown = set(DELTAS) - set(population.keys)
+        assert not unknown, unknown
+        self.mean = population.prior
+        self.kept = np.array(
+            [
+                next((share for words, share in DAMPED if any(word in key for word in words)), EXAGGERATION)
+                for key in population.keys
+            ],
+            np.float32,
+        )
+        self.delta = np.array([DELTAS.get(key, 0.0) for key in population.keys], np.float32)
+
+
+def stylise_person(person: Person, style_map: StyleMap) -> Person:
     """The character of a person: same colours and traits, other proportions."""
-    sliders = person.sliders.copy()
-    for k, key in enumerate(population.keys):
-        keep = next((share for words, share in DAMPED if any(word in key for word in words)), EXAGGERATION)
-        prior = population.prior[k]
-        sliders[k] = prior + (sliders[k] - prior) * keep + DELTAS.get(key, 0.0)
+    mean = style_map.mean
     return replace(
         person,
-        sliders=sliders,
+        sliders=mean + (person.sliders - mean) * style_map.kept + style_map.delta,
         asymmetry=person.asymmetry * 0.5,
         old=person.old * AGE_KEPT,
         child=min(0.5, person.child + CHILDLIKE),

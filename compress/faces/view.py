@@ -179,7 +179,7 @@ def draw_hairs(
     gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 0.7)
     through = cover(screen, *mesh, flat, textures, depth, gain)
     under = (label == SKIN + 1) | (label == TEETH + 1) | (label == HAIR + 1)
-    touched = (through.min(2) < 1) & (label > 0)
+    touched = ((through[..., 0] < 1) | (through[..., 1] < 1)) & (label > 0)
     base, share = light[touched], through[touched]
     skin_level = float((person.skin_tone * LUMA).sum()) + 0.03
     lit = np.clip((base * LUMA).sum(1, keepdims=True) / skin_level, 0, 2.5)
