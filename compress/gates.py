@@ -163,5 +163,10 @@ def _judge(name: str, subset: str, bound: Bound, numbers: Mapping[str, Estimate]
 
 
 def _miss(end: float, value_holds: bool, side: str, limit: float) -> str:
-    text = f"{end:.5g} is {side} {limit:g}"
+    text = f"{_plain(end)} is {side} {_plain(limit)}"
     return f"{text} (the value holds, its interval does not)" if value_holds else text
+
+
+def _plain(number: float) -> str:
+    """Five digits, whole numbers for large ones: bytes and MACs read badly with exponents."""
+    return f"{number:.0f}" if abs(number) >= 1e5 else f"{number:.5g}"

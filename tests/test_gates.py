@@ -37,6 +37,10 @@ def test_gate_whose_interval_reaches_above_the_maximum_fails() -> None:
     assert result.detail == "1.25 is above 1.1"
 
 
+def test_large_numbers_are_told_without_exponents() -> None:
+    assert judge("size_bytes", Estimate.exact(753_465), high=400_000).detail == "753465 is above 400000"
+
+
 def test_counted_number_passes_at_its_bound() -> None:
     assert judge("size_bytes", Estimate.exact(4000), high=4000).passed
 
