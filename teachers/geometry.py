@@ -46,7 +46,8 @@ def rotation_from_6d(x: Tensor) -> Tensor:
     """
     first = F.normalize(x[:, :3], dim=1)
     second = F.normalize(x[:, 3:] - (first * x[:, 3:]).sum(1, keepdim=True) * first, dim=1)
-    return torch.stack([first, second, torch.linalg.cross(first, second, dim=1)], dim=2)
+    third = first.roll(-1, 1) * second.roll(-2, 1) - first.roll(-2, 1) * second.roll(-1, 1)
+    return torch.stack([first, second, third], dim=2)
 
 
 class Geometry(nn.Module):
