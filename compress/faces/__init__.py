@@ -6,5 +6,6 @@ Importing this package loads numba; modules that must start fast import it insid
 from __future__ import annotations
 
 from compress.faces.pair import PairRenderer
+from compress.faces.parallel import render_many
 
-__all__ = ["PairRenderer"]
+__all__ = ["PairRenderer", "render_many"]

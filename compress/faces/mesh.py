@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from compress.faces import style
 from compress.faces.folder import CardHair
+from compress.faces.glasses import frame_faces, frame_vertices
 from compress.faces.hair import BALD, LONG, HairSheet, Scalp, grow_sheet, smoothstep
 from compress.faces.head import Head
-from compress.faces.materials import BROW, CLOTH, EYE, HAIR, LASH, SKIN, TEETH, TONGUE
+from compress.faces.materials import BROW, CLOTH, EYE, GLASSES, HAIR, LASH, SKIN, TEETH, TONGUE
 from compress.faces.population import Person, Population
 from compress.faces.raster import vertex_normals
 from compress.faces.scene import Clothes, Pose
@@ -90,6 +91,8 @@ class Modeller:
         self.lash = self._lash_patch()
         self.teeth = self._teeth_patch()
         self.tongue = self._whole("helper-tongue")
+        self.frame = frame_faces()
+        self.frame_count = int(self.frame.max()) + 1
 
     def _ear_share(self) -> Array:
         """1 for vertices of the ears, else 0: [n]."""
@@ -205,6 +208,9 @@ class Modeller:
             (self.tongue, self.tongue.uv, TONGUE),
         ):
             parts.append((patch.faces, patch.faces, uv, material, len(patch.index)))
+        if person.glasses[0] > 0:
+            no_uv = np.full((self.frame_count, 2), 0.5, np.float32)
+            parts.append((self.frame, self.frame, no_uv, GLASSES, self.frame_count))
         hair_start = head.count + sum(part[4] for part in parts)
         if sheet is not None:
             parts.append((sheet.faces, sheet.uv_faces, sheet.uv, HAIR, len(sheet.index)))
@@ -239,6 +245,8 @@ class Modeller:
         parts = [body, self.head.eyes(body)]
         for patch in (self.brow, self.lash, self.teeth, self.tongue):
             parts.append(body[patch.index] + patch.offset)
+        if person.glasses[0] > 0:
+            parts.append(self._glasses(person, body, parts[1]))
         if topology.sheet is not None:
             sheet = topology.sheet
             grow = 1.12 if cartoon else 1.0
@@ -251,6 +259,12 @@ class Modeller:
             for first in (start, start + half):
                 points = points + style.magnify_eyes(points, points[first : first + half])
         return points
+
+    def _glasses(self, person: Person, body: Array, eyes: Array) -> Array:
+        """Spectacles on a head."""
+        half, marks = len(eyes) // 2, self.head.landmarks
+        ears = body[marks[[14, 18]]] + np.array([0, 0.12, -0.25], np.float32)
+        return frame_vertices(person.glasses, eyes[:half].mean(0), eyes[half:].mean(0), body[marks[22]], ears)
 
     def pose(self, person: Person, pose: Pose, topology: Topology, cartoon: bool) -> Posed:
         """The mesh in the scene: head height 2.2, turned about the neck, shoulders following half-way."""
@@ -293,12 +307,10 @@ class Modeller:
             up = smoothstep(-0.05, 0.75, (eye[:, 1] - centre[1]) / radius)
             out = np.clip((np.abs(eye[:, 0] - centre[0]) / radius - 0.45) / 0.55, 0, 1)
             occlusion[first : first + half] = 0.98 * (1 - 0.45 * up) * (1 - 0.35 * out)
-        patches = (self.brow, self.lash, self.teeth, self.tongue)
         first = start + 2 * half + len(self.brow.index) + len(self.lash.index)
         teeth = slice(first, first + len(self.teeth.index))
         occlusion[teeth] = 0.9
         occlusion[teeth.stop : teeth.stop + len(self.tongue.index)] = 0.4
-        assert topology.hair_start == start + 2 * half + sum(len(p.index) for p in patches)
         scalp = np.zeros(len(points), np.float32)
         if topology.sheet is not None:
             occlusion[topology.hair_start :] = topology.sheet.occlusion

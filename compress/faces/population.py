@@ -244,8 +244,8 @@ class Population:
     def _glasses(random: np.random.Generator) -> Array:
         """(worn 0 or 1, width, height, roundness, wire radius, brightness) of spectacles."""
         return np.array(
-            [random.random() < 0.18, random.uniform(0.9, 1.1), random.uniform(0.8, 1.15), random.uniform(2, 5),
-             random.uniform(0.012, 0.03), random.uniform(0.02, 0.25)], np.float32
+            [random.random() < 0.22, random.uniform(0.92, 1.12), random.uniform(0.8, 1.2), random.uniform(2, 4.5),
+             random.uniform(0.011, 0.026), np.exp(random.uniform(-4.2, -1.0))], np.float32
         )
 
     def target_weights(self, person: Person, expression: dict[str, float]) -> Array:

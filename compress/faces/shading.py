@@ -10,11 +10,11 @@ import math
 import numpy as np
 from numba import njit
 
-from compress.faces.materials import CLOTH, EYE, HAIR, LIP_LABEL, SKIN, TEETH, TONGUE
+from compress.faces.materials import CLOTH, EYE, GLASSES, HAIR, LIP_LABEL, SKIN, TEETH, TONGUE
 from compress.faces.raster import hash01, sample_texture
 
-# Rows of `colours` [10, 3].
-SKIN_GAIN, HAIR_COLOUR, CLOTH_COLOUR, SHIRT, TIE, LIPS, EYE_GAIN, BEARD_COLOUR = range(8)
+# Rows of `colours` [9, 3].
+SKIN_GAIN, HAIR_COLOUR, CLOTH_COLOUR, SHIRT, TIE, LIPS, EYE_GAIN, BEARD_COLOUR, FRAME_COLOUR = range(9)
 # Rows of `lights` [6, 3].
 KEY, KEY_COLOUR, RIM, RIM_COLOUR, CAMERA, CATCH = range(6)
 # Entries of `numbers`.
@@ -190,6 +190,9 @@ def shade(  # type: ignore[no-untyped-def]
                         row = TIE
                 for k in range(3):
                     rgb[k] = colours[row, k]
+            elif m == GLASSES:
+                for k in range(3):
+                    rgb[k] = colours[FRAME_COLOUR, k]
             else:
                 sample_texture(flat, textures[m, 0], textures[m, 1], textures[m, 2], u, v, texel)
                 if m == HAIR:
@@ -275,6 +278,8 @@ def shade(  # type: ignore[no-untyped-def]
                     value += key * numbers[HAIR_GLOSS] * lit * shine * tint * (0.3 + 0.7 * strand)
                 elif m == EYE:
                     value += key * glint + 0.03 * max(0.0, irradiance(harmonics, rx, ry, rz, k)) * ao
+                elif m == GLASSES:
+                    value += (key * half**30 * 0.6 * lit + 0.06 * max(0.0, irradiance(harmonics, rx, ry, rz, k))) * ao
                 elif m == TEETH:
                     value = value * 0.95 + rgb[k] * key * 0.15 + key * 0.03 * half**40 * lit
                 if m == SKIN or m == HAIR or m == CLOTH:

@@ -86,6 +86,7 @@ def stylise_person(person: Person, style_map: StyleMap) -> Person:
         asymmetry=person.asymmetry * 0.5,
         old=person.old * AGE_KEPT,
         child=min(0.5, person.child + CHILDLIKE),
+        glasses=person.glasses * np.array([1, 1.06, 1.08, 0.95, 1.25, 1], np.float32),
         eye_colour=np.asarray(np.maximum(person.eye_colour, 0.9) * np.array([1.2, 1.25, 1.25]), np.float32),
     )
 

@@ -94,7 +94,7 @@ def material_colours(person: Person, clothes: Clothes, skin_mean: Array, cartoon
         level = hair.mean()
         hair = np.clip((level + (hair - level) * 1.25) * 1.3 + 0.004, 0.003, 1)
     beard = np.minimum(hair * 0.7 + 0.1 * tone, 0.5)
-    colours = np.zeros((8, 3), np.float32)
+    colours = np.zeros((9, 3), np.float32)
     colours[shading.SKIN_GAIN] = tone / skin_mean
     colours[shading.HAIR_COLOUR] = hair
     colours[shading.CLOTH_COLOUR] = clothes.colour
@@ -103,6 +103,7 @@ def material_colours(person: Person, clothes: Clothes, skin_mean: Array, cartoon
     colours[shading.LIPS] = person.lip_colour
     colours[shading.EYE_GAIN] = person.eye_colour
     colours[shading.BEARD_COLOUR] = beard
+    colours[shading.FRAME_COLOUR] = person.glasses[5] * np.array([1.0, 0.85, 0.7])
     return colours
 
 

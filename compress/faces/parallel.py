@@ -1,0 +1,69 @@
+"""Many samples by several processes, in order. A sample depends on its seed and index alone, so processes change nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import cache
+from multiprocessing.pool import AsyncResult
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy.typing as npt
+
+from compress.errors import InputError
+from compress.faces.pair import PairRenderer
+
+Sample = dict[str, npt.NDArray[Any]]
+WHATS = ("pair", "photo")
+AHEAD = 4
+"""Samples a process may be ahead of the reader; bounds the memory."""
+
+
+@cache
+def _renderer(size: int, assets: Path | None) -> PairRenderer:
+    """The one renderer of this process."""
+    cv2.setNumThreads(1)
+    return PairRenderer(size, assets)
+
+
+def _render(size: int, assets: Path | None, what: str, seed: int, index: int) -> Sample:
+    """One sample as a dictionary."""
+    renderer = _renderer(size, assets)
+    if what == "pair":
+        return renderer.pair(seed, index)
+    photo, points = renderer.photo(seed, index)
+    return {"photo": photo, "points": points}
+
+
+def render_many(
+    seed: int,
+    indices: Sequence[int],
+    size: int = 128,
+    processes: int = 1,
+    what: str = "pair",
+    assets: Path | None = None,
+) -> Iterator[Sample]:
+    """Yield sample (seed, index) for every index, in order.
+
+    what is "pair" (all fields of PairRenderer.pair) or "photo" (photo uint8 [S, S, 3] and points float32 [5, 2]).
+    processes > 1 starts that many workers with the spawn method. Raises InputError for another `what`.
+    """
+    if what not in WHATS:
+        raise InputError(f"render_many: what={what!r} is unknown; choose one of {', '.join(WHATS)}")
+    if processes <= 1 or len(indices) < 2:
+        for index in indices:
+            yield _render(size, assets, what, seed, int(index))
+        return
+    with multiprocessing.get_context("spawn").Pool(min(processes, len(indices))) as pool:
+        waiting: deque[AsyncResult[Sample]] = deque()
+        for index in indices:
+            waiting.append(pool.apply_async(_render, (size, assets, what, seed, int(index))))
+            if len(waiting) >= AHEAD * processes:
+                yield waiting.popleft().get()
+        while waiting:
+            yield waiting.popleft().get()
+
+
