@@ -1,4 +1,4 @@
-"""Procedural backgrounds: studio gradients, blurred lights, rooms, foliage. Linear light, low resolution, then enlarged."""
+"""Procedural backgrounds: studio gradients, blurred lights, rooms, foliage, in linear light."""
 
 from __future__ import annotations
 

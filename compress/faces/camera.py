@@ -1,7 +1,7 @@
 """The camera: perspective projection with the five-point alignment folded in, shared by photo and cartoon.
 
-The turn of the alignment is a rotation of the whole scene about the optical axis, so that positions, normals and lights are
-in the axes of the picture; what is left is a zoom and a shift.
+The turn of the alignment is a rotation of the whole scene about the optical axis, so that positions, normals and lights
+are in the axes of the picture; what is left is a zoom and a shift.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Camera:
 def alignment(points: Array) -> tuple[Array, float, float]:
     """Centre [2], side and angle of the aligned square of five points [5, 2].
 
-    Points: eye at the image's left, eye at its right, nose tip, mouth corner at the left, at the right. Source: Karras et al.
-    2019 (FFHQ), recreate_aligned_images.
+    Points: eye at the image's left, eye at its right, nose tip, mouth corner at the left, at the right. Source: Karras
+    et al. 2019 (FFHQ), recreate_aligned_images.
     """
     eye_to_eye = points[1] - points[0]
     eyes = (points[0] + points[1]) / 2

@@ -72,7 +72,7 @@ def load_folder(folder: Path, head: Head, atlas: Atlas) -> FolderAssets:
             raise InputError(f"assets: {folder} has no {name}; name a folder with {HEAD_ARCHIVE} and {TEXTURE_ARCHIVE}")
     with np.load(folder / TEXTURE_ARCHIVE) as archive:
         names = archive.files
-        lips = pack_texture(archive["mask/lips"], SKIN_SIZE).astype(np.float32) / 255
+        lips = np.asarray(pack_texture(archive["mask/lips"], SKIN_SIZE) / 255, np.float32)
         skins = [name for name in names if name.startswith("skin/")]
         for name in skins:
             packed = pack_texture(archive[name], SKIN_SIZE)

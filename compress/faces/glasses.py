@@ -44,10 +44,7 @@ def frame_faces() -> Ints:
 
 def _tube(path: Array, radius: float, closed: bool) -> Array:
     """Rings [steps * SIDES, 3] around a path [steps, 3]."""
-    if closed:
-        along = np.roll(path, -1, 0) - np.roll(path, 1, 0)
-    else:
-        along = np.gradient(path, axis=0)
+    along = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     along = along / (np.linalg.norm(along, axis=1, keepdims=True) + 1e-9)
     side = np.cross(along, np.array([0.0, 0.25, 1.0]))
     side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-9
@@ -60,8 +57,8 @@ def _tube(path: Array, radius: float, closed: bool) -> Array:
 def frame_vertices(shape: Array, left_eye: Array, right_eye: Array, bridge: Array, ears: Array) -> Array:
     """Vertices [k, 3] of spectacles on a head, in decimetres.
 
-    shape: (worn, width, height, roundness, wire radius, brightness); left_eye, right_eye: eyeball centres [3]; bridge: a
-    point [3] of the nose bridge; ears: attachment of the left and right temple [2, 3].
+    shape: (worn, width, height, roundness, wire radius, brightness); left_eye, right_eye: eyeball centres [3]; bridge:
+    a point [3] of the nose bridge; ears: attachment of the left and right temple [2, 3].
     """
     _, width, height, roundness, radius, _ = (float(x) for x in shape)
     half_height = LENS_HALF_HEIGHT * height
@@ -87,5 +84,5 @@ def frame_vertices(shape: Array, left_eye: Array, right_eye: Array, bridge: Arra
     share = np.linspace(0, 1, TEMPLE_STEPS)[:, None]
     for start, ear, sign in ((outer[0], ears[0], 1.0), (outer[1], ears[1], -1.0)):
         wide = np.array([sign * 0.05, 0, 0]) * np.sin(share * math.pi)
-        parts.append(_tube(start * (1 - share) + (ear + [sign * 0.04, 0.0, 0.0]) * share + wide, radius, False))
+        parts.append(_tube(start * (1 - share) + (ear + np.array([sign * 0.04, 0, 0])) * share + wide, radius, False))
     return np.concatenate(parts).astype(np.float32)

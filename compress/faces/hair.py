@@ -1,8 +1,8 @@
 """Hair as closed sheets: from a crown, strands run over the skull to the hairline and may hang beyond it.
 
-A hair style is a few continuous numbers (HairStyle), so that every person has hair of their own. The sheet is built on the
-mean head and bound to the skull's triangles, hence it follows any identity, expression and style. Hair cards of an assets
-folder are in folder.py.
+A hair style is a few continuous numbers (HairStyle), so that every person has hair of their own. The sheet is built on
+the mean head and bound to the skull's triangles, hence it follows any identity, expression and style. Hair cards of an
+assets folder are in folder.py.
 """
 
 from __future__ import annotations
@@ -132,8 +132,7 @@ def grow_sheet(scalp: Scalp, style: HairStyle) -> HairSheet:
 
 def _sheet_topology() -> tuple[Ints, Ints, Array]:
     """Triangles over the closed grid, and texture coordinates (u around, v from 1 at the crown to 0 at the tips)."""
-    column, row = np.meshgrid(np.arange(COLUMNS), np.arange(ROWS - 1), indexing="ij")
-    column, row = column.ravel(), row.ravel()
+    column, row = (x.reshape(-1) for x in np.meshgrid(np.arange(COLUMNS), np.arange(ROWS - 1), indexing="ij"))
     right = (column + 1) % COLUMNS
     corner = [column * ROWS + row, right * ROWS + row, column * ROWS + row + 1, right * ROWS + row + 1]
     uv_corner = [column * ROWS + row, (column + 1) * ROWS + row, column * ROWS + row + 1, (column + 1) * ROWS + row + 1]
@@ -157,9 +156,7 @@ def _crown_frame(style: HairStyle) -> Array:
 
 def _directions(azimuth: Array, polar: Array, frame: Array) -> Array:
     """Unit directions in head axes of angles around the tilted crown."""
-    local = np.stack(
-        [np.sin(azimuth) * np.sin(polar), np.cos(polar), np.cos(azimuth) * np.sin(polar)], -1
-    )
+    local = np.stack([np.sin(azimuth) * np.sin(polar), np.cos(polar), np.cos(azimuth) * np.sin(polar)], -1)
     return np.asarray(local @ frame, np.float32)
 
 
@@ -190,7 +187,8 @@ def _grow_layer(
     hang = hang_zone * (style.hang_side * (1 - back) + style.hang_back * back)
     ragged = ring_noise(random, COLUMNS, range(6, 30))
     hang = hang * (1 + 0.05 * ragged)
-    ends = ends * (1 + 0.012 * ring_noise(random, COLUMNS, range(4, 40))) - style.recede * front * (0.75 + 0.25 * np.cos(6 * head_azimuth))
+    ends = ends * (1 + 0.012 * ring_noise(random, COLUMNS, range(4, 40)))
+    ends = ends - style.recede * front * (0.75 + 0.25 * np.cos(6 * head_azimuth)).astype(np.float32)
     ends = ends + 0.08 * front
     ends = ends + front * style.fringe * (1 + 0.12 * ragged)
     hanging = smoothstep(0.02, 0.25, hang)
@@ -274,10 +272,29 @@ LONG = ("bob", "long", "wavy", "curly-long")
 
 def sample_style(random: np.random.Generator, male: float, old: float, african: float) -> HairStyle:
     """Draw a hair style that suits gender and age; the name `bald` has no sheet."""
-    woman = {"crop": 0.5, "side": 0.5, "bob": 2.4, "long": 2.6, "wavy": 2.2, "curly-long": 0.7, "tied": 1.2,
-             "afro": 0.2 + 2.0 * african, "curly": 0.5}
-    man = {"crop": 2.4, "side": 2.6, "quiff": 1.6, "curly": 0.7, "afro": 0.1 + 0.9 * african, "buzz": 0.9 + african,
-           "receding": 0.3 + 1.8 * old, BALD: 0.25 + 0.9 * old, "bob": 0.12, "long": 0.12}
+    woman = {
+        "crop": 0.5,
+        "side": 0.5,
+        "bob": 2.4,
+        "long": 2.6,
+        "wavy": 2.2,
+        "curly-long": 0.7,
+        "tied": 1.2,
+        "afro": 0.2 + 2.0 * african,
+        "curly": 0.5,
+    }
+    man = {
+        "crop": 2.4,
+        "side": 2.6,
+        "quiff": 1.6,
+        "curly": 0.7,
+        "afro": 0.1 + 0.9 * african,
+        "buzz": 0.9 + african,
+        "receding": 0.3 + 1.8 * old,
+        BALD: 0.25 + 0.9 * old,
+        "bob": 0.12,
+        "long": 0.12,
+    }
     names = sorted(set(woman) | set(man))
     weight = np.array([woman.get(n, 0.0) * (1 - male) + man.get(n, 0.0) * male for n in names])
     name = names[int(random.choice(len(names), p=weight / weight.sum()))]

@@ -56,7 +56,7 @@ class Topology:
 
 @dataclass(frozen=True)
 class Posed:
-    """Vertices [n, 3] in the scene, their normals, occlusion 0..1, share of scalp hair; the head's rotation and pivot."""
+    """Vertices [n, 3] in the scene, normals, occlusion 0..1, share of scalp hair; the head's rotation and pivot."""
 
     positions: Array
     normals: Array
@@ -154,7 +154,10 @@ class Modeller:
         faces = [[k, k + 1, steps + k] for k in range(steps - 1)]
         faces += [[k + 1, steps + k + 1, steps + k] for k in range(steps - 1)]
         parts: list[tuple[Ints, Array, Array]] = []
-        for name, gum, edge, v in (("helper-upper-teeth", 0.12, -0.115, 1.0), ("helper-lower-teeth", -0.07, 0.065, 0.0)):
+        for name, gum, edge, v in (
+            ("helper-upper-teeth", 0.12, -0.115, 1.0),
+            ("helper-lower-teeth", -0.07, 0.065, 0.0),
+        ):
             vertices = np.unique(self.head.faces[name])
             at = self.head.mean[vertices]
             wide, depth = np.abs(at[:, 0]).max() * 0.97, np.ptp(at[:, 2])

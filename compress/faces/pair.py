@@ -68,7 +68,7 @@ def turn_scene(posed: Posed, turn: Array) -> Posed:
 
 
 class PairRenderer:
-    """Renders pictures of size x size; `assets` adds skins and hair of a folder (see folder.py) to the embedded ones."""
+    """Renders pictures of size x size; `assets` adds skins and hair of a folder to the embedded ones."""
 
     def __init__(self, size: int = 128, assets: Path | None = None) -> None:
         self.size = size
@@ -86,9 +86,7 @@ class PairRenderer:
             added = load_folder(Path(assets), self.head, self.atlas)
             self.cards = added.cards
             self.folder_skins, self.folder_eyes = list(added.skins), list(added.eyes)
-        self.skin_means = {
-            name: self._skin_mean(name) for name in (*self.embedded_skins, *self.folder_skins)
-        }
+        self.skin_means = {name: self._skin_mean(name) for name in (*self.embedded_skins, *self.folder_skins)}
 
     def _skin_mean(self, name: str) -> Array:
         """Mean linear colour of a skin over the face."""
@@ -136,12 +134,12 @@ class PairRenderer:
         photo, cartoon: uint8 [S, S, 3] RGB. flow: float16 [S, S, 2], cartoon pixel to photo pixel as a displacement
         (x, y) in pixels; visible: uint8 [S, S], 1 where the photo shows that point. labels_photo, labels_cartoon: uint8
         [S, S] (materials.LABELS). Of the photo: depth float16 [S, S] (towards the camera from the head's pivot, in half
-        head heights), position float16 [S, S, 3] in the head's axes and half head heights, normal float16 [S, S, 3] in the
-        picture's axes (x right, y up, z to the camera); all 0 on the background. landmarks_photo, landmarks_cartoon:
-        float32 [24, 2] pixels; points: float32 [5, 2] of the photo. rotation: float32 [3, 3] of the head; camera: float32
-        [5] (distance, focal, zoom, centre x, centre y; see camera.Camera); coefficients: float32 [K] target weights;
-        light: float32 [9, 3] irradiance harmonics; key_light: float32 [2, 3] direction and colour. facts: float32 [8]
-        (male, old, child, African, Asian, European share, melanin, beard).
+        head heights), position float16 [S, S, 3] in the head's axes and half head heights, normal float16 [S, S, 3] in
+        the picture's axes (x right, y up, z to the camera); all 0 on the background. landmarks_photo,
+        landmarks_cartoon: float32 [24, 2] pixels; points: float32 [5, 2] of the photo. rotation: float32 [3, 3] of the
+        head; camera: float32 [5] (distance, focal, zoom, centre x, centre y; see camera.Camera); coefficients: float32
+        [K] target weights; light: float32 [9, 3] irradiance harmonics; key_light: float32 [2, 3] direction and colour.
+        facts: float32 [8] (male, old, child, African, Asian, European share, melanin, beard).
         """
         subject = self._sample(seed, index)
         photo = self._photo(subject)
@@ -149,9 +147,7 @@ class PairRenderer:
         character_pose = style.stylise_pose(subject.pose)
         drawn = turn_scene(self.modeller.pose(character, character_pose, subject.topology, True), subject.turn)
         mean = self.skin_means[character.skin]
-        cartoon = render_view(
-            self.atlas, character, mean, drawn, subject.topology, subject.scene, self.size, True
-        )
+        cartoon = render_view(self.atlas, character, mean, drawn, subject.topology, subject.scene, self.size, True)
         return self._truth(subject, photo, drawn, cartoon)
 
     def _truth(self, subject: Subject, photo: View, drawn: Posed, cartoon: View) -> Sample:
@@ -195,7 +191,7 @@ class PairRenderer:
         }
 
     def _flow(self, subject: Subject, photo: View, cartoon: View) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Displacement from each cartoon pixel to the same surface point in the photo, and whether the photo shows it."""
+        """Displacement from each cartoon pixel to the same point in the photo, and whether the photo shows it."""
         size, step = self.size, SUPERSAMPLING
         source = interpolate(
             cartoon.triangle, cartoon.bary0, cartoon.bary1, subject.topology.faces, subject.posed.positions, step

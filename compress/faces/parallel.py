@@ -1,4 +1,4 @@
-"""Many samples by several processes, in order. A sample depends on its seed and index alone, so processes change nothing."""
+"""Many samples by several processes, in order; the number of processes changes nothing but the time."""
 
 from __future__ import annotations
 
@@ -65,5 +65,3 @@ def render_many(
                 yield waiting.popleft().get()
         while waiting:
             yield waiting.popleft().get()
-
-

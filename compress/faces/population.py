@@ -81,8 +81,15 @@ class Person:
 def slider_spread(key: str) -> float:
     """Standard deviation of a slider in the population."""
     leaf = key.rsplit("/", 1)[1]
-    if leaf.startswith("head-") and leaf[5:] in ("oval", "round", "square", "rectangular", "triangular", "diamond",
-                                                 "invertedtriangular"):
+    if leaf.startswith("head-") and leaf[5:] in (
+        "oval",
+        "round",
+        "square",
+        "rectangular",
+        "triangular",
+        "diamond",
+        "invertedtriangular",
+    ):
         return 0.24
     rules = (
         ("forehead", 0.11),
@@ -212,14 +219,18 @@ class Population:
         """Arch, thickness, length, height over the eye and tilt of the brows, in decimetres."""
         thick = random.uniform(0.05, 0.085) * (0.8 + 0.35 * male)
         return np.array(
-            [random.uniform(0.005, 0.045), thick, random.uniform(0.36, 0.44), random.uniform(0.205, 0.25),
-             random.uniform(-0.06, 0.005)], np.float32
+            [
+                random.uniform(0.005, 0.045),
+                thick,
+                random.uniform(0.36, 0.44),
+                random.uniform(0.205, 0.25),
+                random.uniform(-0.06, 0.005),
+            ],
+            np.float32,
         )
 
     @staticmethod
-    def _choose_skin(
-        random: np.random.Generator, skins: dict[str, Array], tone: Array, male: float, old: float
-    ) -> str:
+    def _choose_skin(random: np.random.Generator, skins: dict[str, Array], tone: Array, male: float, old: float) -> str:
         """Prefer textures near in tone, and of the right gender and age where their names say so."""
         names = list(skins)
         chance = np.ones(len(names))
@@ -244,8 +255,15 @@ class Population:
     def _glasses(random: np.random.Generator) -> Array:
         """(worn 0 or 1, width, height, roundness, wire radius, brightness) of spectacles."""
         return np.array(
-            [random.random() < 0.22, random.uniform(0.92, 1.12), random.uniform(0.8, 1.2), random.uniform(2, 4.5),
-             random.uniform(0.011, 0.026), np.exp(random.uniform(-4.2, -1.0))], np.float32
+            [
+                random.random() < 0.22,
+                random.uniform(0.92, 1.12),
+                random.uniform(0.8, 1.2),
+                random.uniform(2, 4.5),
+                random.uniform(0.011, 0.026),
+                np.exp(random.uniform(-4.2, -1.0)),
+            ],
+            np.float32,
         )
 
     def target_weights(self, person: Person, expression: dict[str, float]) -> Array:

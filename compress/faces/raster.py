@@ -87,9 +87,9 @@ def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-u
 def rasterize(screen, faces, uv_faces, material, uv, flat, textures, width, height):  # type: ignore[no-untyped-def]
     """Nearest triangle of every sample.
 
-    screen [n, 3] float32 (x, y in samples, depth > 0), uv [m, 2], textures [materials, 3] int64 (offset, width, height).
-    Returns triangle [H, W] int32 (-1: none), two barycentrics and depth [H, W] float32. Brows and lashes are skipped
-    (see cover); hair is cut by its alpha with a little hashed dither; cloth is cut where its u is negative.
+    screen [n, 3] float32 (x, y in samples, depth > 0), uv [m, 2], textures [materials, 3] int64 (offset, width,
+    height). Returns triangle [H, W] int32 (-1: none), two barycentrics and depth [H, W] float32. Brows and lashes are
+    skipped (see cover); hair is cut by its alpha with a little hashed dither; cloth is cut where its u is negative.
     """
     triangle = np.full((height, width), -1, np.int32)
     depth = np.full((height, width), 1e9, np.float32)
@@ -97,7 +97,7 @@ def rasterize(screen, faces, uv_faces, material, uv, flat, textures, width, heig
     bary1 = np.zeros((height, width), np.float32)
     for i in range(faces.shape[0]):
         m = material[i]
-        if m == BROW or m == LASH:
+        if m in (BROW, LASH):
             continue
         a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
         x0, y0, z0 = screen[a, 0], screen[a, 1], screen[a, 2]
@@ -108,10 +108,10 @@ def rasterize(screen, faces, uv_faces, material, uv, flat, textures, width, heig
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if abs(area) < 1e-9:
             continue
-        left = max(0, int(math.ceil(min(x0, x1, x2) - 0.5)))
-        right = min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5)))
-        top = max(0, int(math.ceil(min(y0, y1, y2) - 0.5)))
-        bottom = min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5)))
+        left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
+        right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
+        top = max(0, math.ceil(min(y0, y1, y2) - 0.5))
+        bottom = min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
         inverse = 1.0 / area
         i0 = 1.0 / z0
         i1 = 1.0 / z1
@@ -172,10 +172,10 @@ def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if abs(area) < 1e-9 or z0 <= NEAR or z1 <= NEAR or z2 <= NEAR:
             continue
-        left = max(0, int(math.ceil(min(x0, x1, x2) - 0.5)))
-        right = min(width - 1, int(math.floor(max(x0, x1, x2) - 0.5)))
-        top = max(0, int(math.ceil(min(y0, y1, y2) - 0.5)))
-        bottom = min(height - 1, int(math.floor(max(y0, y1, y2) - 0.5)))
+        left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
+        right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
+        top = max(0, math.ceil(min(y0, y1, y2) - 0.5))
+        bottom = min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
         inverse = 1.0 / area
         i0 = 1.0 / z0
         i1 = 1.0 / z1

@@ -1,4 +1,4 @@
-"""Everything of a picture but the person: expression, head pose, lights, clothes, camera jitter, film. Sampling only."""
+"""Sampling of all of a picture but the person: expression, head pose, lights, clothes, camera jitter, film."""
 
 from __future__ import annotations
 
@@ -14,10 +14,28 @@ EXPRESSIONS: dict[str, tuple[float, dict[str, float]]] = {
     "neutral": (3.0, {}),
     "slight": (2.5, {"mouthSmile": 0.35, "cheekSquint": 0.15}),
     "smile": (3.0, {"mouthSmile": 0.75, "cheekSquint": 0.35, "eyeSquint": 0.1}),
-    "toothy": (4.0, {"mouthSmile": 0.8, "jawOpen": 0.10, "mouthUpperUp": 0.55, "mouthLowerDown": 0.35,
-                     "cheekSquint": 0.4, "eyeSquint": 0.1}),
-    "laugh": (1.6, {"mouthSmile": 0.9, "jawOpen": 0.28, "mouthUpperUp": 0.5, "mouthLowerDown": 0.35,
-                    "eyeSquint": 0.3, "cheekSquint": 0.5}),
+    "toothy": (
+        4.0,
+        {
+            "mouthSmile": 0.8,
+            "jawOpen": 0.10,
+            "mouthUpperUp": 0.55,
+            "mouthLowerDown": 0.35,
+            "cheekSquint": 0.4,
+            "eyeSquint": 0.1,
+        },
+    ),
+    "laugh": (
+        1.6,
+        {
+            "mouthSmile": 0.9,
+            "jawOpen": 0.28,
+            "mouthUpperUp": 0.5,
+            "mouthLowerDown": 0.35,
+            "eyeSquint": 0.3,
+            "cheekSquint": 0.5,
+        },
+    ),
     "talk": (1.0, {"jawOpen": 0.2, "mouthFunnel": 0.25}),
     "surprise": (0.5, {"browInnerUp": 0.6, "browOuterUp": 0.6, "eyeWide": 0.5, "jawOpen": 0.3}),
     "stern": (0.5, {"browDown": 0.45, "mouthFrown": 0.3}),
@@ -27,8 +45,18 @@ EXPRESSIONS: dict[str, tuple[float, dict[str, float]]] = {
     "closed": (0.15, {"eyeBlink": 0.9}),
 }
 """Weight in the population, and units at full strength; a unit without a side means both."""
-PAIRED = ("mouthSmile", "cheekSquint", "eyeSquint", "mouthUpperUp", "mouthLowerDown", "browOuterUp", "eyeWide",
-          "browDown", "mouthFrown", "eyeBlink")
+PAIRED = (
+    "mouthSmile",
+    "cheekSquint",
+    "eyeSquint",
+    "mouthUpperUp",
+    "mouthLowerDown",
+    "browOuterUp",
+    "eyeWide",
+    "browDown",
+    "mouthFrown",
+    "eyeBlink",
+)
 
 
 @dataclass(frozen=True)
@@ -105,8 +133,16 @@ def sample_pose(random: np.random.Generator) -> Pose:
     for unit, value in EXPRESSIONS[name][1].items():
         for key in (unit + "Left", unit + "Right") if unit in PAIRED else (unit,):
             units[key] = units.get(key, 0.0) + value * strength * float(random.uniform(0.9, 1.1))
-    idle = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight", "mouthLeft", "mouthRight", "mouthPressLeft",
-            "mouthPressRight", "mouthRollLower")
+    idle = (
+        "browInnerUp",
+        "browOuterUpLeft",
+        "browOuterUpRight",
+        "mouthLeft",
+        "mouthRight",
+        "mouthPressLeft",
+        "mouthPressRight",
+        "mouthRollLower",
+    )
     for key in idle:
         units[key] = units.get(key, 0.0) + float(abs(random.normal(0, 0.05)))
     blink = float(max(0, random.normal(-0.03, 0.06)))
@@ -141,8 +177,17 @@ def project_harmonics(directions: list[Array], colours: list[Array]) -> Array:
     out = np.zeros((9, 3))
     for direction, colour in zip(directions, colours, strict=True):
         x, y, z = direction / np.linalg.norm(direction)
-        band = [0.282095, 0.488603 * y, 0.488603 * z, 0.488603 * x, 1.092548 * x * y, 1.092548 * y * z,
-                0.315392 * (3 * z * z - 1), 1.092548 * x * z, 0.546274 * (x * x - y * y)]
+        band = [
+            0.282095,
+            0.488603 * y,
+            0.488603 * z,
+            0.488603 * x,
+            1.092548 * x * y,
+            1.092548 * y * z,
+            0.315392 * (3 * z * z - 1),
+            1.092548 * x * z,
+            0.546274 * (x * x - y * y),
+        ]
         out += np.array(band)[:, None] * colour[None] * 4 * math.pi / len(directions)
     return np.asarray(out * np.array([1] + [2 / 3] * 3 + [1 / 4] * 5)[:, None], np.float32)
 

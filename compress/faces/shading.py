@@ -18,8 +18,26 @@ SKIN_GAIN, HAIR_COLOUR, CLOTH_COLOUR, SHIRT, TIE, LIPS, EYE_GAIN, BEARD_COLOUR, 
 # Rows of `lights` [6, 3].
 KEY, KEY_COLOUR, RIM, RIM_COLOUR, CAMERA, CATCH = range(6)
 # Entries of `numbers`.
-(CARTOON, GLOSS, ROUGHNESS, LIPSTICK, BLUSH, BEARD, FRECKLES, RIM_GAIN, HAIR_GLOSS, CATCHLIGHT, IRIS_ZOOM, SOFTNESS,
- SHADOW_SCALE, SHADOW_CENTRE, SUIT, LAPEL, TIED, SCLERA) = range(18)
+(
+    CARTOON,
+    GLOSS,
+    ROUGHNESS,
+    LIPSTICK,
+    BLUSH,
+    BEARD,
+    FRECKLES,
+    RIM_GAIN,
+    HAIR_GLOSS,
+    CATCHLIGHT,
+    IRIS_ZOOM,
+    SOFTNESS,
+    SHADOW_SCALE,
+    SHADOW_CENTRE,
+    SUIT,
+    LAPEL,
+    TIED,
+    SCLERA,
+) = range(18)
 NUMBERS = 18
 
 IRIS_EDGE, PUPIL_EDGE = 0.120, 0.046
@@ -76,7 +94,7 @@ def lit_share(shadow_map, frame, scale, centre, softness, px, py, pz, x, y):  # 
 
 @njit(cache=True, error_model="numpy")
 def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-def]
-    """Skin colour in place: tone, beard, scalp hair, blush, freckles, lips. zone: lips, beard, blush, fine noise 0..1."""
+    """Skin colour in place: tone, beard, scalp hair, blush, freckles, lips; zone is the zone texture in 0..1."""
     toon = numbers[CARTOON]
     fine = (zone[3] - 0.5) * 8.0
     for k in range(3):
@@ -108,8 +126,26 @@ def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-
 
 @njit(cache=True, error_model="numpy")
 def shade(  # type: ignore[no-untyped-def]
-    triangle, bary0, bary1, faces, uv_faces, material, uv, positions, normals, occlusion, scalp, flat, textures, zones,
-    shadow_map, light_frame, lights, harmonics, colours, numbers,
+    triangle,
+    bary0,
+    bary1,
+    faces,
+    uv_faces,
+    material,
+    uv,
+    positions,
+    normals,
+    occlusion,
+    scalp,
+    flat,
+    textures,
+    zones,
+    shadow_map,
+    light_frame,
+    lights,
+    harmonics,
+    colours,
+    numbers,
 ):
     """Colour of every sample [H, W, 3] float32 (linear light) and its label [H, W] uint8.
 
@@ -228,8 +264,18 @@ def shade(  # type: ignore[no-untyped-def]
             elif toon > 0 and m == CLOTH:
                 wrap[0], wrap[1], wrap[2] = 0.4, 0.4, 0.4
 
-            lit = lit_share(shadow_map, light_frame, numbers[SHADOW_SCALE], numbers[SHADOW_CENTRE], numbers[SOFTNESS],
-                            px + nx * 0.02, py + ny * 0.02, pz + nz * 0.02, x, y)
+            lit = lit_share(
+                shadow_map,
+                light_frame,
+                numbers[SHADOW_SCALE],
+                numbers[SHADOW_CENTRE],
+                numbers[SOFTNESS],
+                px + nx * 0.02,
+                py + ny * 0.02,
+                pz + nz * 0.02,
+                x,
+                y,
+            )
             to_key = nx * lights[KEY, 0] + ny * lights[KEY, 1] + nz * lights[KEY, 2]
             to_rim = nx * lights[RIM, 0] + ny * lights[RIM, 1] + nz * lights[RIM, 2]
             hx = lights[KEY, 0] + vx
@@ -282,7 +328,7 @@ def shade(  # type: ignore[no-untyped-def]
                     value += (key * half**30 * 0.6 * lit + 0.06 * max(0.0, irradiance(harmonics, rx, ry, rz, k))) * ao
                 elif m == TEETH:
                     value = value * 0.95 + rgb[k] * key * 0.15 + key * 0.03 * half**40 * lit
-                if m == SKIN or m == HAIR or m == CLOTH:
+                if m in (SKIN, HAIR, CLOTH):
                     tint = min(1.0, (0.05 if m == HAIR else 0.25) + 1.6 * rgb[k])
                     value += lights[RIM_COLOUR, k] * rim * (0.4 + 0.6 * ao) * tint
                 out[y, x, k] = value

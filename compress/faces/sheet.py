@@ -27,9 +27,7 @@ def arrange(photos: list[Bytes], cartoons: list[Bytes], columns: int = COLUMNS) 
     return np.vstack(bands)
 
 
-def render_sheet(
-    count: int, size: int, seed: int, out: Path, processes: int = 1, assets: Path | None = None
-) -> Path:
+def render_sheet(count: int, size: int, seed: int, out: Path, processes: int = 1, assets: Path | None = None) -> Path:
     """Render samples 0..count-1 of a seed and write the sheet as PNG; returns its path.
 
     Raises InputError for a count or size that is too small, StorageError if the file cannot be written.

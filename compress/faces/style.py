@@ -1,7 +1,7 @@
 """The 3D style map: from a person in a pose to the same person as an animated-film character.
 
-A function of the 3D coefficients (details damped, traits kept and exaggerated a little, constant deltas towards the style)
-and of 3D position (a smooth magnification around the eyes). Colour is in grade.py and shading.py.
+A function of the 3D coefficients (details damped, traits kept and exaggerated a little, constant deltas towards the
+style) and of 3D position (a smooth magnification around the eyes). Colour is in grade.py and shading.py.
 """
 
 from __future__ import annotations
@@ -103,8 +103,13 @@ def stylise_pose(pose: Pose) -> Pose:
         elif "Blink" in name and value < 0.3:
             keep = 0.3
         units[name] = value * keep
-    for name, more in (("mouthSmileLeft", 0.1), ("mouthSmileRight", 0.1), ("browInnerUp", 0.18),
-                       ("browOuterUpLeft", 0.1), ("browOuterUpRight", 0.1)):
+    for name, more in (
+        ("mouthSmileLeft", 0.1),
+        ("mouthSmileRight", 0.1),
+        ("browInnerUp", 0.18),
+        ("browOuterUpLeft", 0.1),
+        ("browOuterUpRight", 0.1),
+    ):
         units[name] = units.get(name, 0.0) + more
     return replace(pose, units=units)
 

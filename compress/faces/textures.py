@@ -1,7 +1,7 @@
 """Procedural textures of the embedded head: skin, zones, eyes, brows, lashes, teeth, hair. No files, fixed seeds.
 
-Skins are relative: their mean colour is about SKIN_LEVEL, and the absolute tone is an attribute of the identity. Textures
-that come from a folder are added by folder.py.
+Skins are relative: their mean colour is about SKIN_LEVEL, and the absolute tone is an attribute of the identity.
+Textures that come from a folder are added by folder.py.
 """
 
 from __future__ import annotations
@@ -252,8 +252,8 @@ def teeth() -> Bytes:
 def hair(kind: str, seed: int) -> Bytes:
     """Hair of a sheet (see hair.py), periodic in u. R: strand brightness, G: smooth brightness, alpha.
 
-    The upper half belongs to the inner layer (closed, ragged only at the tips, v = .5), the lower half to the outer layer
-    (gaps between the strands).
+    The upper half belongs to the inner layer (closed, ragged only at the tips, v = .5), the lower half to the outer
+    layer (gaps between the strands).
     """
     random = np.random.default_rng(seed)
     half = HAIR_HEIGHT // 2

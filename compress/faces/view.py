@@ -74,8 +74,12 @@ def cartoon_lights(lighting: Lighting) -> tuple[Array, Array, Array, Array]:
         rim = rim / np.linalg.norm(rim)
     harmonics = lighting.harmonics * 0.9
     harmonics[0] = harmonics[0] * 1.14 * np.array([1.03, 1.0, 0.97])
-    return (np.asarray(key, np.float32), np.asarray(rim, np.float32), np.asarray(rim_colour, np.float32),
-            np.asarray(harmonics, np.float32))
+    return (
+        np.asarray(key, np.float32),
+        np.asarray(rim, np.float32),
+        np.asarray(rim_colour, np.float32),
+        np.asarray(harmonics, np.float32),
+    )
 
 
 def catch_direction(lighting: Lighting, cartoon: bool) -> Array:
@@ -133,7 +137,13 @@ def shading_numbers(person: Person, scene: Scene, cartoon: bool) -> Array:
 
 
 def render_view(
-    atlas: Atlas, person: Person, skin_mean: Array, posed: Posed, topology: Topology, scene: Scene, size: int,
+    atlas: Atlas,
+    person: Person,
+    skin_mean: Array,
+    posed: Posed,
+    topology: Topology,
+    scene: Scene,
+    size: int,
     cartoon: bool,
 ) -> View:
     """Rasterise, shade, cover with brows and lashes, put before the background, grade."""
@@ -152,16 +162,33 @@ def render_view(
     shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE)[3]
 
     key_colour, rim, rim_colour, harmonics = (
-        cartoon_lights(lighting) if cartoon
+        cartoon_lights(lighting)
+        if cartoon
         else (lighting.key_colour, lighting.rim, lighting.rim_colour, lighting.harmonics)
     )
-    lights = np.stack([lighting.key, key_colour, rim, rim_colour, scene.camera.position,
-                       catch_direction(lighting, cartoon)]).astype(np.float32)
+    lights = np.stack(
+        [lighting.key, key_colour, rim, rim_colour, scene.camera.position, catch_direction(lighting, cartoon)]
+    ).astype(np.float32)
     colours = material_colours(person, scene.clothes, skin_mean, cartoon)
     zones = np.array(atlas.places["zones"], np.int64)
     light, label = shading.shade(
-        triangle, bary0, bary1, *mesh, posed.positions, posed.normals, posed.occlusion, posed.scalp, flat, textures,
-        zones, shadow_map, axes, lights, harmonics, colours, shading_numbers(person, scene, cartoon),
+        triangle,
+        bary0,
+        bary1,
+        *mesh,
+        posed.positions,
+        posed.normals,
+        posed.occlusion,
+        posed.scalp,
+        flat,
+        textures,
+        zones,
+        shadow_map,
+        axes,
+        lights,
+        harmonics,
+        colours,
+        shading_numbers(person, scene, cartoon),
     )
     draw_hairs(light, label, screen, mesh, flat, textures, depth, person, colours, cartoon)
     image = compose(light, triangle >= 0, scene, size, cartoon)
@@ -169,9 +196,15 @@ def render_view(
 
 
 def draw_hairs(
-    light: Array, label: npt.NDArray[np.uint8], screen: Array,
+    light: Array,
+    label: npt.NDArray[np.uint8],
+    screen: Array,
     mesh: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int8], Array],
-    flat: npt.NDArray[np.uint8], textures: npt.NDArray[np.int64], depth: Array, person: Person, colours: Array,
+    flat: npt.NDArray[np.uint8],
+    textures: npt.NDArray[np.int64],
+    depth: Array,
+    person: Person,
+    colours: Array,
     cartoon: bool,
 ) -> None:
     """Blend brows and lashes over the shaded samples, in place; their colour follows the light on the skin below."""
@@ -193,7 +226,9 @@ def draw_hairs(
     label[touched & (through[..., 1] < 0.5)] = LASH + 1
 
 
-def compose(light: Array, solid: npt.NDArray[np.bool_], scene: Scene, size: int, cartoon: bool) -> npt.NDArray[np.uint8]:
+def compose(
+    light: Array, solid: npt.NDArray[np.bool_], scene: Scene, size: int, cartoon: bool
+) -> npt.NDArray[np.uint8]:
     """Average the samples, put them before the background, grade."""
     backdrop = paint_background(scene.lighting)
     if cartoon:
