@@ -46,7 +46,7 @@ def _is_double_nearest(node: onnx.NodeProto, constants: dict[str, onnx.TensorPro
         return False
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     scales = numpy_helper.to_array(constants[node.input[2]]).tolist()
-    return attributes.get("mode", b"nearest") == b"nearest" and scales == [1.0, 1.0, 2.0, 2.0]
+    return bool(attributes.get("mode", b"nearest") == b"nearest") and scales == [1.0, 1.0, 2.0, 2.0]
 
 
 def _gathers(
