@@ -81,19 +81,20 @@ class Progress:
 
     @contextmanager
     def task(self, label: str, total: int, unit: str = "images", done: int = 0) -> Iterator[Task]:
-        """A task of `total` units, `done` of them finished earlier; its last state is shown also after an error."""
+        """A task of `total` units, `done` of them finished earlier; how far it came is shown also after an error."""
         shown = self._live_task if self._interactive else self._quiet
         with shown(label, total, unit, done) as task:
             yield task
 
     @contextmanager
     def _quiet(self, label: str, total: int, unit: str, done: int) -> Iterator[Task]:
-        shown = time.monotonic()
+        shown, shown_done = time.monotonic(), done
 
         def show(task: Task, last: bool) -> None:
-            nonlocal shown
-            if last or time.monotonic() - shown >= QUIET_SECONDS:
-                shown = time.monotonic()
+            nonlocal shown, shown_done
+            news = task.done > shown_done
+            if news and (last or time.monotonic() - shown >= QUIET_SECONDS):
+                shown, shown_done = time.monotonic(), task.done
                 self.log(f"  {task.describe()}")
 
         task = Task(label, total, unit, done, show)
@@ -117,7 +118,8 @@ class Progress:
             yield task
         finally:
             live.update(row, visible=False)
-            self.log(f"  {task.describe()}")
+            if task.done > done:
+                self.log(f"  {task.describe()}")
             if outermost:
                 live.stop()
                 self._live = None

@@ -61,3 +61,20 @@ def test_live_progress_shows_tasks_within_tasks() -> None:
     assert "inner 1/1 images" in text
     assert "a message" in text
     assert "outer 2/2 images" in text
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+def test_task_without_work_says_nothing(interactive: bool) -> None:
+    stream = io.StringIO()
+    with Progress(stream, interactive).task("photographs", 0):
+        pass
+    assert "took" not in stream.getvalue()
+    assert interactive or not stream.getvalue()
+
+
+def test_last_line_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "QUIET_SECONDS", 0.0)
+    stream = io.StringIO()
+    with Progress(stream).task("export", 1) as task:
+        task.advance()
+    assert len(stream.getvalue().splitlines()) == 1
