@@ -85,6 +85,8 @@ def photograph(
     settings: InputSettings, paths: Sequence[Path], writer: ShardWriter, record: Path, context: Context
 ) -> dict[str, str]:
     """Add the photographs that are missing; returns reasons by path of those that cannot be used."""
+    if not paths:
+        return {}
     skipped: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     left = remaining(paths, writer.count - settings.rendered, skipped)
     names = photo_names(settings.photos, paths)
