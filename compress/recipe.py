@@ -209,7 +209,7 @@ class TrainingSettings(Section):
     precision: Precision = "bfloat16"
     ema: Decay = 0.999
     weights: dict[Task, Weight] = Field(min_length=1, description="weight of each task's loss")
-    initial: str = Field(default="", description=".safetensors to start from, relative to the recipe; empty is none")
+    initial: str = Field(default="", description="shipped name or .safetensors to start from; empty is none")
 
 
 class TeacherRecipe(Section):

@@ -137,7 +137,7 @@ def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
         pairs = training.pairs.model_copy(update={"assets": look.folder(place, assets, pictures=False)})
         training = training.model_copy(update={"pairs": pairs})
     if initial:
-        training = training.model_copy(update={"initial": look.weights(("training", "initial"), initial)})
+        training = training.model_copy(update={"initial": look.teacher(("training", "initial"), initial)})
     return recipe.model_copy(update={"training": training})
 
 

@@ -8,6 +8,7 @@ validation pairs. Does not cover rendering of the pairs (stage `pairs`) nor adve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def initial_network(settings: TeachStep, train: Shards) -> teachers.KStyleGAN:
         network = teachers.load(settings.initial).train() if settings.initial else teachers.build(record)
     except ValueError as error:
         raise InputError(f"training.{'initial' if settings.initial else 'architecture'}: {error}") from error
+    network.architecture = replace(network.architecture, size=size)
     known = train.read([0], ["coefficients"])["coefficients"].shape[1]
     if network.architecture.coefficients != known:
         place = f"training.architecture.coefficients: {network.architecture.coefficients}"
