@@ -56,7 +56,7 @@ class Topology:
 
 @dataclass(frozen=True)
 class Posed:
-    """Vertices [n, 3] in the scene, normals, occlusion 0..1, share of scalp hair; the head's rotation and pivot."""
+    """Vertices [n, 3] in the scene, normals, occlusion 0..1, share of scalp hair; the head's rotation and its pivot."""
 
     positions: Array
     normals: Array
@@ -64,11 +64,18 @@ class Posed:
     scalp: Array
     rotation: Array
     pivot: Array
+    pivot_in_head: Array
     scale: float
 
     def to_head_frame(self, points: Array) -> Array:
-        """Scene points [..., 3] in the head's own axes, in half head heights."""
-        return np.asarray(((points - self.pivot) @ self.rotation / self.scale + self.pivot) / (HEAD_HEIGHT / 2))
+        """Scene points [..., 3] in the head's own axes, in half head heights, from the middle of the head."""
+        turned = (points - self.pivot) @ self.rotation / self.scale
+        return np.asarray((turned + self.pivot_in_head) / (HEAD_HEIGHT / 2), np.float32)
+
+    @property
+    def translation(self) -> Array:
+        """The middle of the head in the scene [3]: a scene point is half a height * rotation @ its position + this."""
+        return np.asarray(self.pivot - self.rotation @ self.pivot_in_head * self.scale, np.float32)
 
 
 class Modeller:
@@ -295,7 +302,8 @@ class Modeller:
             mixed = normals[hair] * flip * (1 - share) + outwards * share
             normals[hair] = mixed / (np.linalg.norm(mixed, axis=1, keepdims=True) + 1e-6)
         occlusion, scalp = self._covering(person, points, topology)
-        return Posed(posed, normals, occlusion, scalp, rotation, pivot.astype(np.float32), scale)
+        pivot = pivot.astype(np.float32)
+        return Posed(posed, normals, occlusion, scalp, rotation, pivot, pivot, scale)
 
     def _covering(self, person: Person, points: Array, topology: Topology) -> tuple[Array, Array]:
         """Ambient occlusion and scalp hair of every vertex."""

@@ -137,7 +137,8 @@ class PairRenderer:
         head heights), position float16 [S, S, 3] in the head's axes and half head heights, normal float16 [S, S, 3] in
         the picture's axes (x right, y up, z to the camera); all 0 on the background. landmarks_photo,
         landmarks_cartoon: float32 [24, 2] pixels; points: float32 [5, 2] of the photo. rotation: float32 [3, 3] of the
-        head; camera: float32 [5] (distance, focal, zoom, centre x, centre y; see camera.Camera); coefficients: float32
+        head, and translation float32 [3]: a scene point is 1.1 * rotation @ position + translation on the head (the
+        neck bends between head and shoulders). camera: float32 [5] (distance, focal, zoom, centre x, centre y; see camera.Camera); coefficients: float32
         [K] target weights; light: float32 [9, 3] irradiance harmonics; key_light: float32 [2, 3] direction and colour.
         facts: float32 [8] (male, old, child, African, Asian, European share, melanin, beard).
         """
@@ -181,6 +182,7 @@ class PairRenderer:
             "landmarks_cartoon": camera.project(drawn.positions[self.head.landmarks], size)[:, :2],
             "points": camera.project(points, size)[:, :2],
             "rotation": posed.rotation.astype(np.float32),
+            "translation": posed.translation,
             "camera": np.array(
                 [camera.distance, camera.focal, camera.zoom, camera.centre_x, camera.centre_y], np.float32
             ),

@@ -1,0 +1,169 @@
+"""Rendered pairs: determinism, ground truth against independent geometry, the detector's view, contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from compress import photos
+from compress.errors import InputError
+from compress.faces import PairRenderer, render_many
+from compress.faces.materials import LABELS
+from compress.faces.sheet import arrange, render_sheet
+
+Sample = dict[str, npt.NDArray[Any]]
+SIZE = 64
+PIXEL_ERROR = 0.06
+"""Of a projected surface point, in pixels: float16 positions of about 1 are good to 0.0005 of 20 pixels a unit."""
+
+
+@pytest.fixture(scope="module")
+def renderer() -> PairRenderer:
+    return PairRenderer(SIZE)
+
+
+@pytest.fixture(scope="module")
+def samples(renderer: PairRenderer) -> list[Sample]:
+    return [renderer.pair(21, index) for index in range(12)]
+
+
+def digest(sample: Sample) -> bytes:
+    return b"".join(sample[name].tobytes() for name in sorted(sample))
+
+
+def project(sample: Sample, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    distance, focal, zoom, x, y = sample["camera"].astype(np.float64)
+    flat = points[..., :2] * [1, -1] * focal / (distance - points[..., 2:])
+    return np.asarray(((flat - [x, y]) * zoom + 0.5) * SIZE)
+
+
+def test_pair_has_the_documented_fields(samples: list[Sample]) -> None:
+    shapes = {"photo": (SIZE, SIZE, 3), "cartoon": (SIZE, SIZE, 3), "flow": (SIZE, SIZE, 2), "visible": (SIZE, SIZE),
+              "labels_photo": (SIZE, SIZE), "depth": (SIZE, SIZE), "position": (SIZE, SIZE, 3),
+              "landmarks_photo": (24, 2), "landmarks_cartoon": (24, 2), "points": (5, 2), "rotation": (3, 3),
+              "light": (9, 3)}  # fmt: skip
+    assert {name: samples[0][name].shape for name in shapes} == shapes
+    assert samples[0]["photo"].dtype == samples[0]["labels_cartoon"].dtype == np.uint8
+    assert all(np.isfinite(value).all() for sample in samples for value in sample.values())
+
+
+def test_pair_does_not_depend_on_the_order(renderer: PairRenderer, samples: list[Sample]) -> None:
+    for index in (7, 0, 3):
+        assert digest(renderer.pair(21, index)) == digest(samples[index])
+    assert digest(renderer.pair(22, 0)) != digest(samples[0])
+
+
+def test_processes_give_the_same_samples_in_order(samples: list[Sample]) -> None:
+    got = list(render_many(21, [2, 0, 1], SIZE, processes=2))
+    assert [digest(sample) for sample in got] == [digest(samples[index]) for index in (2, 0, 1)]
+
+
+def test_photo_alone_is_the_photo_of_the_pair(renderer: PairRenderer, samples: list[Sample]) -> None:
+    photo, points = renderer.photo(21, 4)
+    assert np.array_equal(photo, samples[4]["photo"])
+    assert np.array_equal(points, samples[4]["points"])
+
+
+def test_position_and_pose_project_to_their_own_pixels(samples: list[Sample]) -> None:
+    for sample in samples:
+        eyes = np.argwhere(sample["labels_photo"] == LABELS["eye"])
+        at = sample["position"][eyes[:, 0], eyes[:, 1]].astype(np.float64)
+        scene = 1.1 * at @ sample["rotation"].astype(np.float64).T + sample["translation"]
+        # The sample of a pixel lies in the middle of its lower right quarter.
+        assert np.abs(project(sample, scene) - (eyes[:, ::-1] + 0.75)).max() < PIXEL_ERROR
+
+
+def test_flow_leads_cartoon_landmarks_to_photo_landmarks(samples: list[Sample]) -> None:
+    apart = []
+    for sample in samples:
+        start = sample["landmarks_cartoon"][[8, 11, 12, 13]]
+        x, y = np.clip(start.astype(int), 0, SIZE - 1).T
+        end = start + sample["flow"][y, x]
+        seen = sample["visible"][y, x] > 0
+        apart.append(np.linalg.norm(end - sample["landmarks_photo"][[8, 11, 12, 13]], axis=1)[seen])
+    assert np.median(np.concatenate(apart)) < 0.6
+    moved = [np.linalg.norm(s["landmarks_cartoon"] - s["landmarks_photo"], axis=1).mean() for s in samples]
+    assert np.median(moved) > 1.2
+
+
+def test_normals_are_unit_and_face_the_camera(samples: list[Sample]) -> None:
+    for sample in samples:
+        skin = sample["labels_photo"] == LABELS["skin"]
+        normal = sample["normal"][skin].astype(np.float32)
+        assert np.abs(np.linalg.norm(normal, axis=1) - 1).max() < 2e-3
+        assert (normal[:, 2] > 0).mean() > 0.97
+
+
+def test_frame_is_aligned_like_photographs(samples: list[Sample]) -> None:
+    for sample in samples:
+        eyes = sample["points"][:2].mean(0) / SIZE
+        mouth = sample["points"][3:].mean(0) / SIZE
+        assert np.abs(eyes + 0.1 * (mouth - eyes) - 0.5).max() < 0.06
+        assert sample["points"][0, 0] < sample["points"][1, 0]
+
+
+def test_cartoon_opens_the_eyes_of_the_photo(samples: list[Sample]) -> None:
+    def height(sample: Sample, name: str) -> float:
+        marks = sample[name]
+        return float(np.linalg.norm(marks[[2, 6]] - marks[[3, 7]], axis=1).mean())
+
+    ratio = [height(s, "landmarks_cartoon") / height(s, "landmarks_photo") for s in samples]
+    assert 1.35 < np.median(ratio) < 1.8
+
+
+def test_detector_finds_photo_and_cartoon(samples: list[Sample]) -> None:
+    found = [bool(photos.detect(np.kron(s[view], np.ones((4, 4, 1), np.uint8)))) for s in samples[:8]
+             for view in ("photo", "cartoon")]  # fmt: skip
+    assert np.mean(found) >= 0.95
+
+
+def test_pictures_are_not_flat_nor_clipped(samples: list[Sample]) -> None:
+    for sample in samples:
+        for view in ("photo", "cartoon"):
+            assert sample[view].std() > 15
+            assert (sample[view] == 255).all(2).mean() < 0.25
+
+
+def test_render_many_names_the_unknown_kind() -> None:
+    with pytest.raises(InputError, match="what='head' is unknown; choose one of pair, photo"):
+        list(render_many(0, [0], SIZE, what="head"))
+
+
+def test_assets_folder_without_archives_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no assets_head.npz; name a folder"):
+        PairRenderer(SIZE, tmp_path)
+
+
+def test_sheet_shows_photos_above_their_cartoons() -> None:
+    photo = [np.full((4, 4, 3), value, np.uint8) for value in (1, 2, 3)]
+    cartoon = [np.full((4, 4, 3), value, np.uint8) for value in (11, 12, 13)]
+    sheet = arrange(photo, cartoon, columns=2)
+    assert sheet[::4, ::4, 0].tolist() == [[1, 2], [11, 12], [3, 255], [13, 255]]
+
+
+def test_render_sheet_writes_a_picture(tmp_path: Path) -> None:
+    out = render_sheet(2, 32, 0, tmp_path / "deep" / "pairs.png")
+    assert photos.read(out).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "name", "text"),
+    [(0, 64, "a.png", "count=0 is too small"), (1, 30, "a.png", "size=30 is not a multiple of 4"),
+     (1, 64, "a.jpg", "does not end in .png")],
+)  # fmt: skip
+def test_render_sheet_refuses_what_it_cannot_do(count: int, size: int, name: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=text):
+        render_sheet(count, size, 0, tmp_path / name)
+
+
+@pytest.fixture(autouse=True)
+def _one_renderer_per_process() -> Iterator[None]:
+    yield
+    from compress.faces.parallel import _renderer
+
+    _renderer.cache_clear()
