@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from compress.recipe import InputSettings
 
 NAME_BYTES = 120
+SHARD_SIZE = 64
 SKIPPED = "skipped.json"
 # Photographs handed to the processes at a time: enough to keep them busy, few enough to bound memory.
 BLOCK = 64
@@ -55,7 +56,7 @@ def run(settings: InputSettings, inputs: Mapping[str, Artifact], folder: Path, c
     paths = [path for place in settings.photos for path in photos.find(place)]
     if settings.rendered == 0 and not paths:
         raise InputError("inputs: 0 portraits; raise rendered or name a folder in photos")
-    with ShardWriter(folder) as writer:
+    with ShardWriter(folder, SHARD_SIZE) as writer:
         render(settings, writer, context)
         skipped = photograph(settings, paths, writer, folder / SKIPPED, context)
         photographed = writer.count - settings.rendered

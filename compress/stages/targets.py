@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from compress.recipe import TeacherSettings
 
 BATCH = 8
+SHARD_SIZE = 64  # what a killed process may lose: a teacher is slow
 MAP_CHANNELS = 8
 Array = NDArray[np.generic]
 
@@ -41,7 +42,7 @@ def run(settings: TeacherSettings, inputs: Mapping[str, Artifact], folder: Path,
     teacher = load_teacher(settings.network, context.device)
     identity = networks.identity("sface").to(context.device).eval()
     photos = Shards(inputs["inputs"].path)
-    with ShardWriter(folder) as writer:
+    with ShardWriter(folder, SHARD_SIZE) as writer:
         remaining = range(writer.count, len(photos), BATCH)
         with context.progress.task("teacher", len(photos), done=writer.count) as task:
             for first in remaining:
