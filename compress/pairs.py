@@ -33,6 +33,9 @@ places.
 """
 ZOOM = (0.82, 1.12)
 SHIFT = 0.08
+NOISE = 0.02
+"""Largest sensor noise; more teaches the network to take every texture for noise and to smear it."""
+BLUR_SHARE = 0.15
 EYE_WEIGHT, FACE_WEIGHT, ELSEWHERE_WEIGHT = 4.0, 1.6, 0.6
 
 
@@ -162,9 +165,9 @@ def spoil(photo: Tensor, cartoon: Tensor, rng: np.random.Generator) -> tuple[Ten
     grey = torch.from_numpy(rng.random((count, 1, 1, 1)) < 0.06)
     photo = torch.where(grey, photo.mean(dim=1, keepdim=True), photo)
     cartoon = torch.where(grey, cartoon.mean(dim=1, keepdim=True), cartoon)
-    blurred = torch.from_numpy(rng.random((count, 1, 1, 1)) < 0.3)
+    blurred = torch.from_numpy(rng.random((count, 1, 1, 1)) < BLUR_SHARE)
     photo = torch.where(blurred, F.avg_pool2d(F.pad(photo, (1, 1, 1, 1), mode="reflect"), 3, stride=1), photo)
-    noise = torch.from_numpy(rng.random((count, 1, 1, 1))).float() ** 2 * 0.06
+    noise = torch.from_numpy(rng.random((count, 1, 1, 1))).float() ** 2 * NOISE
     return (photo + noise * draw(*photo.shape)).clamp(-1, 1), cartoon.clamp(-1, 1)
 
 

@@ -30,7 +30,7 @@ Blocks = Annotated[int, Field(ge=0, le=64, description="FS blocks at one scale")
 Precision = Literal["bfloat16", "float32"]
 Loss = Literal["pixel", "haar", "maps", "taps", "identity"]
 Task = Literal[
-    "picture", "detail", "flow", "position", "normal", "mask", "pose", "landmarks", "coefficients", "light"
+    "picture", "detail", "texture", "flow", "position", "normal", "mask", "pose", "landmarks", "coefficients", "light"
 ]  # fmt: skip
 Gate = Literal[
     "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "perceptual_mean", "haar_ratio", "haar_finest_ratio",
