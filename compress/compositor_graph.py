@@ -33,8 +33,9 @@ composite (float[batch, 3, height, width] photo, float[batch, 8, {h}, {w}] maps)
     => (float[batch, 3, height, width] image)
 <
     int64 zero = {{0}}, int64 one = {{1}}, int64 two = {{2}}, int64 three = {{3}}, float half = {{0.5}},
-    float unit = {{1}}, float double = {{2}}, float lowest = {{0}}, float black = {{-1}}, float h = {{{h}}}, float w = {{{w}}},
-    float last_h = {{{last_h}}}, float last_w = {{{last_w}}}, int64 h_count = {{{h}}}, int64 w_count = {{{w}}},
+    float unit = {{1}}, float double = {{2}}, float lowest = {{0}}, float black = {{-1}},
+    float h = {{{h}}}, float w = {{{w}}}, float last_h = {{{last_h}}}, float last_w = {{{last_w}}},
+    int64 h_count = {{{h}}}, int64 w_count = {{{w}}},
     int64[1] axis_0 = {{0}}, int64[1] axis_1 = {{1}}, int64[1] one_row = {{1}}, int64[1] pair = {{2}},
     int64[1] flat = {{-1}}, int64[3] parts = {{2, 3, 3}}, int64[3] flow_rows = {{-1, {h}, {double_w}}},
     float[1, 2] only_x = {{1, 0}}, float[1, 2] only_y = {{0, 1}}, float[1, 2] far_x = {{1e6, 0}},

@@ -2,8 +2,7 @@
 
 `image = warp(photo, up(flow)) * up(A) + up(B)`. Everything that is not linear in the maps (exponential of the gain,
 mask) is folded at low resolution, so that only eight channels are upsampled. Always float32, whatever autocast says:
-flow needs fractions of a pixel. Not covered: the fast forms for runtimes (separable.py for ONNX, compress/fused.py
-for stylize).
+flow needs fractions of a pixel. Not covered: the fast forms for runtimes (ONNX, stylize).
 """
 
 from __future__ import annotations
