@@ -65,7 +65,7 @@ def test_raster_agrees_with_a_slow_reference() -> None:
     random = np.random.default_rng(0)
     screen = np.column_stack([random.uniform(0, 16, (12, 2)), random.uniform(1, 3, 12)]).astype(np.float32)
     faces = np.arange(12, dtype=np.int32).reshape(4, 3)
-    triangle, bary0, bary1, depth = rasterize(
+    triangle, _, _, depth = rasterize(
         screen, faces, faces, np.full(4, SKIN, np.int8), np.zeros((12, 2), np.float32), np.zeros(4, np.uint8),
         np.ones((MATERIALS, 3), np.int64), 16, 16,
     )  # fmt: skip
