@@ -41,7 +41,7 @@ def main() -> None:
                 renderer.pair(0, index)
             else:
                 renderer.photo(0, index)
-        return (time.process_time() - begin) / options.count
+        return float((time.process_time() - begin) / options.count)
 
     rounds = [(cost("pair"), cost("photo")) for _ in range(3)]
     pair, photo = (min(r[k] for r in rounds) for k in (0, 1))
@@ -51,7 +51,7 @@ def main() -> None:
     for _ in render_many(0, range(options.count * 2), options.size, 1):
         pass
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - memory
-    print(f"memory               {memory:8.0f} MB, {grown:+.0f} MB after a second renderer and {options.count * 2} pairs")
+    print(f"memory               {memory:8.0f} MB, {grown:+.0f} MB with a second renderer, {options.count * 2} pairs")
     begin = time.perf_counter()
     count = sum(1 for _ in render_many(0, range(options.count * 2), options.size, options.processes))
     wall = time.perf_counter() - begin

@@ -13,7 +13,8 @@ from compress.faces import build_assets, style
 from compress.faces.atlas import Atlas
 from compress.faces.camera import Camera, aim, alignment
 from compress.faces.glasses import frame_faces, frame_vertices
-from compress.faces.hair import Scalp, grow_sheet, sample_style
+from compress.faces.hair import Scalp, grow_sheet
+from compress.faces.hairstyles import sample_style
 from compress.faces.head import HEAD_FILE, Head, load_head
 from compress.faces.materials import MATERIALS, SKIN
 from compress.faces.population import Population

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from compress.faces import style
 from compress.faces.folder import CardHair
 from compress.faces.glasses import frame_faces, frame_vertices
-from compress.faces.hair import BALD, LONG, HairSheet, Scalp, grow_sheet, smoothstep
+from compress.faces.hair import HairSheet, Scalp, grow_sheet, smoothstep
+from compress.faces.hairstyles import BALD, LONG
 from compress.faces.head import Head
 from compress.faces.materials import BROW, CLOTH, EYE, GLASSES, HAIR, LASH, SKIN, TEETH, TONGUE
+from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, ride, teeth_patch, whole_patch
 from compress.faces.population import Person, Population
 from compress.faces.raster import vertex_normals
 from compress.faces.scene import Clothes, Pose
@@ -29,16 +31,6 @@ EAR_TUCK = 0.14
 """Ears under long hair lie closer to the head by this, in decimetres."""
 PAINTED = (BALD, "buzz")
 """Styles without a sheet; `buzz` is painted on the scalp."""
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A part that rides on base vertices: which ones, offset, triangles, texture coordinates."""
-
-    index: Ints
-    offset: Array
-    faces: Ints
-    uv: Array
 
 
 @dataclass(frozen=True)
@@ -91,107 +83,19 @@ class Modeller:
         self.chin = int(head.landmarks[13])
         self.hairline = smoothstep(-0.06, 0.10, head.hairline)
         self.sunk = smoothstep(0.02, 0.2, head.hairline)
-        self.ears = self._ear_share()
+        self.ears = ear_share(head)
         half = len(head.eye_index) // 2
-        self.eye_centre = head.eyes(head.mean)[:half].mean(0)
-        self.brow = self._brow_patch()
-        self.lash = self._lash_patch()
-        self.teeth = self._teeth_patch()
-        self.tongue = self._whole("helper-tongue")
+        eye = head.eyes(head.mean)[:half].mean(0)
+        self.brow = brow_patch(head, self.normals, eye)
+        self.lash = lash_patch(head, eye)
+        self.teeth = teeth_patch(head)
+        self.tongue = whole_patch(head, "helper-tongue")
         self.frame = frame_faces()
         self.frame_count = int(self.frame.max()) + 1
 
-    def _ear_share(self) -> Array:
-        """1 for vertices of the ears, else 0: [n]."""
-        head, mask = self.head, self.head.masks["ears"]
-        side = mask.shape[0]
-        uv = np.zeros((head.count, 2), np.float32)
-        uv[head.faces["body"].ravel()] = head.body_uv[head.body_uv_faces.ravel()]
-        columns = np.clip((uv[:, 0] * side).astype(int), 0, side - 1)
-        rows = np.clip(((1 - uv[:, 1]) * side).astype(int), 0, side - 1)
-        return np.asarray((mask[rows, columns] / 255.0) * (np.abs(head.mean[:, 0]) > 0.5), np.float32)
-
-    # ---- parts that ride on the base mesh
-    def _ride(self, faces: Ints) -> tuple[Ints, Ints]:
-        index, inverse = np.unique(faces, return_inverse=True)
-        return index.astype(np.int32), inverse.reshape(-1, 3).astype(np.int32)
-
-    def _brow_patch(self) -> Patch:
-        """Face triangles around the brows; uv holds distance from the middle and height over the eyes."""
-        body = self.head.faces["body"]
-        middle = self.head.mean[body].mean(1)
-        across = np.abs(middle[:, 0])
-        near = (across < 0.8) & (across > 0.02) & (np.abs(middle[:, 1] - self.eye_centre[1] - 0.22) < 0.26)
-        index, faces = self._ride(body[near & (middle[:, 2] > 0.8)])
-        at = self.head.mean[index]
-        uv = np.stack([np.abs(at[:, 0]), at[:, 1] - self.eye_centre[1]], 1)
-        return Patch(index, (self.normals[index] * 0.012).astype(np.float32), faces, uv.astype(np.float32))
-
-    def brow_uv(self, shape: Array) -> Array:
-        """Texture coordinates of the brow patch for (arch, thickness, length, height, tilt)."""
-        arch, thick, length, height, tilt = (float(x) for x in shape)
-        along = (self.brow.uv[:, 0] - 0.10) / length
-        level = height + arch * np.sin(np.clip(along, 0, 1) * math.pi * 0.8) + tilt * along
-        across = (self.brow.uv[:, 1] - level) / (thick * 1.5)
-        return np.stack([along * 0.8 + 0.1, across * 0.5 + 0.5], 1).astype(np.float32)
-
-    def _lash_patch(self) -> Patch:
-        """The lash strips of the base mesh, shortened; v above .5 for upper lashes."""
-        parts: list[tuple[Ints, Array, Ints, Array]] = []
-        count = 0
-        for name in ("helper-l-eyelashes-1", "helper-l-eyelashes-2", "helper-r-eyelashes-1", "helper-r-eyelashes-2"):
-            index, faces = self._ride(self.head.faces[name])
-            at = self.head.mean[index]
-            centre = self.eye_centre * np.array([np.sign(at[:, 0].mean()), 1, 1])
-            apart = np.linalg.norm(at - centre, axis=1)
-            up = name.endswith("2")
-            along = (at[:, 0] - at[:, 0].min()) / np.ptp(at[:, 0])
-            reach = np.clip((apart - 0.155) / (apart.max() - 0.155), 0, 1)
-            offset = (at - centre) * np.array([0.45, 0.25, 0.2]) * (reach**1.5)[:, None] * (1 if up else 0.3)
-            v = 0.5 + 0.49 * reach if up else 0.49 - 0.49 * reach
-            parts.append((index, offset.astype(np.float32), faces + count, np.stack([along, v], 1)))
-            count += len(index)
-        index, offset, faces, uv = (np.concatenate([part[k] for part in parts]) for k in range(4))
-        return Patch(index, offset, faces, uv.astype(np.float32))
-
-    def _teeth_patch(self) -> Patch:
-        """Two smooth arches in place of the teeth of the base mesh, every column riding on the nearest vertex of it."""
-        steps = 15
-        angle = np.linspace(-1.1, 1.1, steps)
-        faces = [[k, k + 1, steps + k] for k in range(steps - 1)]
-        faces += [[k + 1, steps + k + 1, steps + k] for k in range(steps - 1)]
-        parts: list[tuple[Ints, Array, Array]] = []
-        for name, gum, edge, v in (
-            ("helper-upper-teeth", 0.12, -0.115, 1.0),
-            ("helper-lower-teeth", -0.07, 0.065, 0.0),
-        ):
-            vertices = np.unique(self.head.faces[name])
-            at = self.head.mean[vertices]
-            wide, depth = np.abs(at[:, 0]).max() * 0.97, np.ptp(at[:, 2])
-            front, middle = at[:, 2].max(), np.median(at[:, 1])
-            rows = []
-            for level in (gum, edge):
-                x, z = wide * np.sin(angle), front - depth * (1 - np.cos(angle)) - 0.01
-                rows.append(np.stack([x, np.full(steps, middle + level), z], 1))
-            points = np.concatenate(rows)
-            column = np.tile(points[steps:], (2, 1))
-            rider = vertices[((column[:, None] - at[None]) ** 2).sum(2).argmin(1)].astype(np.int32)
-            offset = (points - self.head.mean[rider]).astype(np.float32)
-            u = np.tile(0.5 + angle * 0.35, 2)
-            parts.append((rider, offset, np.stack([u, np.repeat([v, 0.5], steps)], 1)))
-        index, offset, uv = (np.concatenate([part[k] for part in parts]) for k in range(3))
-        both = np.concatenate([np.array(faces), np.array(faces) + 2 * steps]).astype(np.int32)
-        return Patch(index, offset, both, uv.astype(np.float32))
-
-    def _whole(self, name: str) -> Patch:
-        index, faces = self._ride(self.head.faces[name])
-        none = np.zeros((len(index), 3), np.float32)
-        return Patch(index, none, faces, np.full((len(index), 2), 0.5, np.float32))
-
-    # ---- the mesh of a person
     def neckline_uv(self, clothes: Clothes) -> tuple[Ints, Array]:
         """Texture triangles of the cloth, and for each vertex: depth below the neckline, distance from the middle."""
-        index, faces = self._ride(self.head.faces["cloth"])
+        index, faces = ride(self.head.faces["cloth"])
         rest = self.head.vertices[index]
         ahead = np.clip((rest[:, 2] + 0.1) / 0.4, 0, 1)
         opening = (0.25 + clothes.neck) * (1 - np.abs(rest[:, 0]) * 1.1)
@@ -212,7 +116,7 @@ class Modeller:
             (head.faces["eyes"], head.faces["eyes"], head.eye_uv, EYE, len(head.eye_index)),
         ]
         for patch, uv, material in (
-            (self.brow, self.brow_uv(person.brow_shape), BROW),
+            (self.brow, brow_uv(self.brow, person.brow_shape), BROW),
             (self.lash, self.lash.uv, LASH),
             (self.teeth, self.teeth.uv, TEETH),
             (self.tongue, self.tongue.uv, TONGUE),

@@ -132,15 +132,16 @@ class PairRenderer:
         """Photo, cartoon and ground truth of sample (seed, index); S is the size.
 
         photo, cartoon: uint8 [S, S, 3] RGB. flow: float16 [S, S, 2], cartoon pixel to photo pixel as a displacement
-        (x, y) in pixels; visible: uint8 [S, S], 1 where the photo shows that point. labels_photo, labels_cartoon: uint8
-        [S, S] (materials.LABELS). Of the photo: depth float16 [S, S] (towards the camera from the head's pivot, in half
-        head heights), position float16 [S, S, 3] in the head's axes and half head heights, normal float16 [S, S, 3] in
-        the picture's axes (x right, y up, z to the camera); all 0 on the background. landmarks_photo,
-        landmarks_cartoon: float32 [24, 2] pixels; points: float32 [5, 2] of the photo. rotation: float32 [3, 3] of the
-        head, and translation float32 [3]: a scene point is 1.1 * rotation @ position + translation on the head (the
-        neck bends between head and shoulders). camera: float32 [5] (distance, focal, zoom, centre x, centre y; see camera.Camera); coefficients: float32
-        [K] target weights; light: float32 [9, 3] irradiance harmonics; key_light: float32 [2, 3] direction and colour.
-        facts: float32 [8] (male, old, child, African, Asian, European share, melanin, beard).
+        (x, y) in pixels; visible: uint8 [S, S], 1 where the photo shows that point. labels_photo, labels_cartoon:
+        uint8 [S, S] (materials.LABELS). Of the photo: depth float16 [S, S] (towards the camera from the head's pivot,
+        in half head heights), position float16 [S, S, 3] in the head's axes and half head heights, normal float16 [S,
+        S, 3] in the picture's axes (x right, y up, z to the camera); all 0 on the background. landmarks_photo,
+        landmarks_cartoon: float32 [24, 2] pixels; points: float32 [5, 2] of the photo. rotation: float32 [3, 3] of
+        the head, and translation float32 [3]: a scene point is 1.1 * rotation @ position + translation on the head
+        (the neck bends between head and shoulders). camera: float32 [5] (distance, focal, zoom, centre x, centre y;
+        see camera.Camera); coefficients: float32 [K] target weights; light: float32 [9, 3] irradiance harmonics;
+        key_light: float32 [2, 3] direction and colour. facts: float32 [8] (male, old, child, African, Asian, European
+        share, melanin, beard).
         """
         subject = self._sample(seed, index)
         photo = self._photo(subject)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.hair import HairStyle, sample_style
+from compress.faces.hairstyles import HairStyle, sample_style
 from compress.faces.head import Head
 
 Array = npt.NDArray[np.float32]

@@ -1,0 +1,111 @@
+"""Hair styles as a few continuous numbers, so that every person has hair of their own. Geometry is in hair.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class HairStyle:
+    """Numbers of one style; lengths in decimetres, angles in radians, shares 0..1."""
+
+    name: str
+    texture: str
+    tilt_back: float
+    tilt_side: float
+    top: float
+    sides: float
+    quiff: float
+    recede: float
+    fringe: float
+    hang_side: float
+    hang_back: float
+    curtain: float
+    ridges: float
+    curls: float
+    wave: float
+    flare: float
+    seed: int
+
+
+BALD = "bald"
+LONG = ("bob", "long", "wavy", "curly-long")
+
+
+def sample_style(random: np.random.Generator, male: float, old: float, african: float) -> HairStyle:
+    """Draw a hair style that suits gender and age; the name `bald` has no sheet."""
+    woman = {
+        "crop": 0.5,
+        "side": 0.5,
+        "bob": 2.4,
+        "long": 2.6,
+        "wavy": 2.2,
+        "curly-long": 0.7,
+        "tied": 1.2,
+        "afro": 0.2 + 2.0 * african,
+        "curly": 0.5,
+    }
+    man = {
+        "crop": 2.4,
+        "side": 2.6,
+        "quiff": 1.6,
+        "curly": 0.7,
+        "afro": 0.1 + 0.9 * african,
+        "buzz": 0.9 + african,
+        "receding": 0.3 + 1.8 * old,
+        BALD: 0.25 + 0.9 * old,
+        "bob": 0.12,
+        "long": 0.12,
+    }
+    names = sorted(set(woman) | set(man))
+    weight = np.array([woman.get(n, 0.0) * (1 - male) + man.get(n, 0.0) * male for n in names])
+    name = names[int(random.choice(len(names), p=weight / weight.sum()))]
+    side = float(random.choice([-1.0, 1.0]))
+    u = random.uniform
+    curly = name in ("afro", "curly", "curly-long") or (african > 0.6 and name in ("crop", "receding"))
+    top, sides, quiff, fringe, hang_side, hang_back, curtain = u(0.10, 0.17), u(0.05, 0.09), 0.0, 0.0, 0.0, 0.0, 1.0
+    ridges, curls, wave, flare, recede = u(0.05, 0.15), u(0.0, 0.08), 0.0, 0.0, float(max(0.0, random.normal(0, 0.05)))
+    tilt_side = side * u(0.0, 0.15)
+    if name == "side":
+        tilt_side, quiff, top = side * u(0.3, 0.55), u(0.03, 0.12), u(0.13, 0.22)
+    elif name == "quiff":
+        quiff, top = u(0.10, 0.24), u(0.12, 0.2)
+    elif name == "receding":
+        recede, top = u(0.15, 0.42), u(0.05, 0.1)
+    elif name == "curly":
+        top, sides, curls = u(0.16, 0.28), u(0.08, 0.16), u(0.15, 0.3)
+    elif name == "afro":
+        top, curls = u(0.22, 0.48), u(0.06, 0.14)
+        sides = top * u(0.6, 0.9)
+    elif name == "tied":
+        top, sides, ridges = u(0.06, 0.10), u(0.045, 0.07), u(0.03, 0.08)
+    if name in LONG:
+        top, sides, tilt_side = u(0.14, 0.24), u(0.16, 0.24), side * u(0.05, 0.45)
+        hang_back = u(0.5, 0.9) if name == "bob" else u(1.3, 2.2)
+        hang_side = u(0.45, 0.85) if name == "bob" else hang_back * u(0.8, 1.0)
+        curtain, flare = u(0.72, 1.0), u(0.0, 0.12)
+        wave = u(0.0, 0.02) if name in ("bob", "long") else u(0.02, 0.06)
+        curls = u(0.12, 0.25) if name == "curly-long" else curls
+    if name in ("bob", "long", "crop") and random.random() < (0.35 if male < 0.5 else 0.15):
+        fringe = u(0.12, 0.38)
+    return HairStyle(
+        name=name,
+        texture=f"hair/{'curly' if curly else 'straight'}{int(random.integers(3))}",
+        tilt_back=u(0.25, 0.6),
+        tilt_side=tilt_side,
+        top=top,
+        sides=sides,
+        quiff=quiff,
+        recede=recede,
+        fringe=fringe,
+        hang_side=hang_side,
+        hang_back=hang_back,
+        curtain=curtain,
+        ridges=ridges,
+        curls=curls,
+        wave=wave,
+        flare=flare,
+        seed=int(random.integers(1 << 31)),
+    )
