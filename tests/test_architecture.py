@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -48,6 +49,7 @@ def imports(tree: ast.AST, deep: bool = True) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@functools.cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -90,9 +92,9 @@ def test_lean_modules_import_nothing_heavy_at_the_top(module: str) -> None:
 def test_no_pickle_and_no_yaml_that_builds_objects() -> None:
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
-        assert not {"pickle", "dill", "joblib", "marshal", "shelve"} & set(imports(ast.parse(text))), path
+        assert not {"pickle", "dill", "joblib", "marshal", "shelve"} & set(imports(parsed(path))), path
         assert not re.search(r"yaml\.(unsafe_|full_)?load\(|allow_pickle=True|weights_only=False", text), path
-        for call in ast.walk(ast.parse(text)):
+        for call in ast.walk(parsed(path)):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "torch.load":
                 given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
                 assert given.get("weights_only") == "True", path
