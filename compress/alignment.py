@@ -56,7 +56,7 @@ def inverse(matrix: F64) -> F64:
     return np.asarray(cv2.invertAffineTransform(matrix), np.float64)
 
 
-def transform(points: F32, matrix: F64) -> F32:
+def transform(points: F32 | F64, matrix: F64) -> F32:
     """Move points [K, 2] by a matrix [2, 3]."""
     moved = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
     return moved.astype(np.float32)
@@ -89,11 +89,18 @@ def resample(image: U8, matrix: F64, size: int) -> U8:
 
 
 def _region(image: U8, low: NDArray[np.int_], high: NDArray[np.int_]) -> U8:
-    """Copy image[low:high], reflected where it reaches over the border."""
+    """The picture between two corners (x, y), reflected where they lie outside of it; a view where nothing is."""
     height, width = image.shape[:2]
-    columns = _reflected(np.arange(low[0], high[0]), width)
-    rows = _reflected(np.arange(low[1], high[1]), height)
-    return np.asarray(image[np.ix_(rows, columns)], np.uint8)
+    rows, columns = _reflected(np.arange(low[1], high[1]), height), _reflected(np.arange(low[0], high[0]), width)
+    # Only what is needed is copied: reflection may need more of the picture than lies between the corners.
+    x, y = int(columns.min()), int(rows.min())
+    part = image[y : rows.max() + 1, x : columns.max() + 1]
+    left, top = max(0, -int(low[0])), max(0, -int(low[1]))
+    right, bottom = max(0, int(high[0]) - width), max(0, int(high[1]) - height)
+    if left or top or right or bottom:
+        part = np.asarray(cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_REFLECT_101), np.uint8)
+    x, y = max(0, int(low[0])) - x, max(0, int(low[1])) - y
+    return part[y : y + len(rows), x : x + len(columns)]
 
 
 def _reflected(indices: NDArray[np.int_], length: int) -> NDArray[np.int_]:

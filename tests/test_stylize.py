@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -19,6 +20,8 @@ from compress.stylize import stylize
 from compress.stylizers import open_model
 
 ROUNDING_LEVELS = 1
+TILT_DEGREES = 4.0  # the detector alone is 15 degrees off
+SAME_POINTS = 0.03  # share of the aligned picture
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,23 @@ def _halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
     width = pair.shape[1] // 2
     assert pair.shape[0] == width
     return pair[:, :width], pair[:, width:]
+
+
+@pytest.mark.parametrize("degrees", [-20, 0, 20])
+def test_tilted_head_is_aligned_upright(degrees: int, portrait: np.ndarray) -> None:
+    middle = (portrait.shape[1] / 2, portrait.shape[0] / 2)
+    matrix = cv2.getRotationMatrix2D(middle, -degrees, 1.0)
+    turned = cv2.warpAffine(portrait, matrix, portrait.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    upright, tilted = (photos.frame(photos.detect(picture)[0].points, 1) for picture in (portrait, turned))
+    tilt = np.degrees(np.arctan2(tilted[0, 1], tilted[0, 0]) - np.arctan2(upright[0, 1], upright[0, 0]))
+    assert tilt == pytest.approx(degrees, abs=TILT_DEGREES)
+
+
+def test_detected_points_move_the_framing_little_between_resolutions(portrait: np.ndarray) -> None:
+    large = cv2.resize(portrait, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    small, big = (photos.detect(picture)[0].points for picture in (portrait, large))
+    size = photos.natural_size(small)
+    assert np.abs(big / 3 - small).max() < SAME_POINTS * size
 
 
 def test_whole_student_changes_the_aligned_face_at_its_own_size(folder: Path, portrait: np.ndarray) -> None:
