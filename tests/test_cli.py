@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +83,16 @@ def test_command_that_stops_says_why(
     monkeypatch.setattr("compress.plan.plan", stopped)
     assert cli.main(["plan", str(tmp_path / "recipe.yaml")]) == code
     assert text in sentence(capsys)
+
+
+def test_terminated_command_stops_like_an_interrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("compress.plan.plan", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["plan", str(tmp_path)]) == cli.EXIT_INTERRUPTED
+    assert "interrupted; run the same command again" in sentence(capsys)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_plan_prints_steps_and_what_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
