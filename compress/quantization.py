@@ -112,7 +112,7 @@ def _replace_quantizers(core: nn.Module, low: Tensor) -> None:
             module = module_of(core, place)
         except AttributeError as error:
             raise StageError(f"quantize, {place}: {error}; build the core of Sequentials, not ModuleLists") from error
-        if isinstance(module, nn.Upsample) and module.mode == "nearest" and not of_weights(place):
+        if isinstance(module, nn.Upsample) and (module.mode, module.scale_factor) == ("nearest", 2.0):
             rounding = graph.get_previous_nodes(graph.get_node_by_name(operation_of(place)))[0]
             producer = graph.get_previous_nodes(rounding)[0]
             storage(core).set_submodule(place, Repeat(behind(producer.node_name)))
