@@ -154,7 +154,7 @@ def test_render_sheet_writes_a_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "size", "name", "text"),
     [(0, 64, "a.png", "count=0 is too small"), (1, 30, "a.png", "size=30 is not a multiple of 4"),
-     (1, 64, "a.jpg", "does not end in .png")],
+     (1, 64, "a.gif", "does not end in .png or .jpg")],
 )  # fmt: skip
 def test_render_sheet_refuses_what_it_cannot_do(count: int, size: int, name: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=text):

@@ -62,14 +62,19 @@ class FolderAssets:
     brows: tuple[str, ...]
 
 
+def check_folder(folder: Path) -> None:
+    """Raise InputError unless both archives are in the folder."""
+    for name in (HEAD_ARCHIVE, TEXTURE_ARCHIVE):
+        if not (folder / name).is_file():
+            raise InputError(f"assets: {folder} has no {name}; name a folder with {HEAD_ARCHIVE} and {TEXTURE_ARCHIVE}")
+
+
 def load_folder(folder: Path, head: Head, atlas: Atlas) -> FolderAssets:
     """Read a folder and add its textures to the atlas.
 
     Raises InputError if one of the two archives is missing or was made for another head.
     """
-    for name in (HEAD_ARCHIVE, TEXTURE_ARCHIVE):
-        if not (folder / name).is_file():
-            raise InputError(f"assets: {folder} has no {name}; name a folder with {HEAD_ARCHIVE} and {TEXTURE_ARCHIVE}")
+    check_folder(folder)
     with np.load(folder / TEXTURE_ARCHIVE) as archive:
         names = archive.files
         lips = np.asarray(pack_texture(archive["mask/lips"], SKIN_SIZE) / 255, np.float32)

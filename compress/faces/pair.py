@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from compress.faces import style
 from compress.faces.camera import aim
-from compress.faces.folder import CardHair, load_folder
+from compress.faces.folder import CardHair, check_folder, load_folder
 from compress.faces.head import load_head
 from compress.faces.mesh import HEAD_HEIGHT, Modeller, Posed, Topology
 from compress.faces.population import Person, Population
@@ -71,6 +71,8 @@ class PairRenderer:
     """Renders pictures of size x size; `assets` adds skins and hair of a folder to the embedded ones."""
 
     def __init__(self, size: int = 128, assets: Path | None = None) -> None:
+        if assets is not None:
+            check_folder(Path(assets))
         self.size = size
         self.head = load_head()
         self.population = Population(self.head)

@@ -13,6 +13,7 @@ from compress.faces.parallel import render_many
 
 Bytes = npt.NDArray[np.uint8]
 COLUMNS = 8
+SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def arrange(photos: list[Bytes], cartoons: list[Bytes], columns: int = COLUMNS) -> Bytes:
@@ -28,7 +29,7 @@ def arrange(photos: list[Bytes], cartoons: list[Bytes], columns: int = COLUMNS) 
 
 
 def render_sheet(count: int, size: int, seed: int, out: Path, processes: int = 1, assets: Path | None = None) -> Path:
-    """Render samples 0..count-1 of a seed and write the sheet as PNG; returns its path.
+    """Render samples 0..count-1 of a seed and write the sheet as PNG or JPEG; returns its path.
 
     Raises InputError for a count or size that is too small, StorageError if the file cannot be written.
     """
@@ -37,11 +38,12 @@ def render_sheet(count: int, size: int, seed: int, out: Path, processes: int = 1
     if size < 32 or size % 4:
         raise InputError(f"render: size={size} is not a multiple of 4 of at least 32; 128 and 256 are usual")
     out = Path(out)
-    if out.suffix.lower() != ".png":
-        raise InputError(f"render: {out} does not end in .png; sheets are written as PNG")
+    suffix = out.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"render: {out} does not end in {' or '.join(SUFFIXES)}; name the sheet so")
     samples = list(render_many(seed, range(count), size, processes, "pair", assets))
     sheet = arrange([sample["photo"] for sample in samples], [sample["cartoon"] for sample in samples])
-    encoded = cv2.imencode(".png", sheet[..., ::-1])[1]
+    encoded = cv2.imencode(suffix, sheet[..., ::-1])[1]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(encoded.tobytes())
