@@ -12,7 +12,7 @@ import torch.ao.quantization.fx._decomposed  # registers torch.ops.quantized_dec
 from torch import Tensor, nn
 
 from compress.fakequant import FakeQuantizer
-from compress.hooks import Repeat, behind, hooks, module_of, of_weights, operation_of, quantizers, storage
+from compress.hooks import Repeat, hooks, module_of, of_weights, quantizers, storage
 
 
 class Activation(nn.Module):
@@ -52,21 +52,6 @@ class Weights(nn.Module):
         return restored
 
 
-class Doubling(nn.Module):
-    """Nearest upsampling by 2 as copies of whole columns and rows, in the channels-last order of integer kernels.
-
-    ONNX Runtime cancels the transposes with those of its integer convolutions, and copies six times as fast as its
-    8-bit Resize: 38 instead of 243 of 3600 microseconds in a core of width 32 at 128 px.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, h, w] to [N, C, 2h, 2w]."""
-        last = x.permute(0, 2, 3, 1)
-        wide = last.index_select(2, torch.arange(2 * x.shape[3]) // 2)
-        high = wide.index_select(1, torch.arange(2 * x.shape[2]) // 2)
-        return high.permute(0, 3, 1, 2)
-
-
 def decompose(core: nn.Module) -> nn.Module:
     """A copy of a quantized core, in eval mode on the CPU, made of plain operators with 8-bit weights.
 
@@ -79,21 +64,7 @@ def decompose(core: nn.Module) -> nn.Module:
             module = module_of(plain, place)
             assert isinstance(module, nn.Conv2d)
             storage(plain).set_submodule(place, Weights(placed[place], module.weight))
-        elif isinstance(hook, Repeat):
-            storage(plain).delete_hook(place)
-            _double(plain, operation_of(place), placed[hook.source])
         else:
-            storage(plain).set_submodule(place, Activation(placed[place]))
+            source = hook.source if isinstance(hook, Repeat) else place
+            storage(plain).set_submodule(place, Activation(placed[source]))
     return plain
-
-
-def _double(core: nn.Module, operation: str, quantizer: FakeQuantizer) -> None:
-    """Let call k of a nearest Upsample (operation `up/interpolate/k`) run as `Doubling`, each step on the grid."""
-    path, _, call = operation.rsplit("/", 2)
-    name = path.replace("/", ".")
-    if not isinstance(core.get_submodule(name), Doubling):
-        core.set_submodule(name, Doubling())
-    for function in ("permute", "index_select"):
-        for turn in (0, 1):
-            step = behind(f"{path}/{function}/{2 * int(call) + turn}")
-            storage(core).insert_hook_by_name(step, Activation(quantizer))

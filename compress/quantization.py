@@ -38,6 +38,7 @@ __all__ = [
     "load",
     "quantize",
     "quantizers",
+    "round_biases",
     "save",
 ]
 
@@ -97,8 +98,9 @@ def quantize(core: nn.Module, calibration: Tensor) -> nn.Module:
             advanced_parameters=advanced,
         )
     _replace_quantizers(quantized, low[:1])
-    _restore_head(quantized, core, batches)
     _check_layout(quantized)
+    round_biases(quantized, low[:1])
+    _restore_head(quantized, core, batches)
     return quantized.eval()
 
 
@@ -112,7 +114,7 @@ def _replace_quantizers(core: nn.Module, low: Tensor) -> None:
             module = module_of(core, place)
         except AttributeError as error:
             raise StageError(f"quantize, {place}: {error}; build the core of Sequentials, not ModuleLists") from error
-        if isinstance(module, nn.Upsample) and (module.mode, module.scale_factor) == ("nearest", 2.0):
+        if isinstance(module, nn.Upsample) and module.mode == "nearest":
             rounding = graph.get_previous_nodes(graph.get_node_by_name(operation_of(place)))[0]
             producer = graph.get_previous_nodes(rounding)[0]
             storage(core).set_submodule(place, Repeat(behind(producer.node_name)))
@@ -168,6 +170,50 @@ def constrain_ranges(core: nn.Module) -> None:
     """Bring all ranges back to where they may be; call it after each step of training."""
     for quantizer in quantizers(core).values():
         quantizer.constrain()
+
+
+@torch.no_grad()
+def round_biases(core: nn.Module, low: Tensor) -> int:
+    """Put the biases on the grid of their integer sums (step of the input x step of the weights); returns how many.
+
+    Runtimes do that when they load the file. Done before, the stored network is the one that runs: the difference is
+    far below one step, but a value that falls on the other side of a step in one layer makes others fall in the next
+    (measured: 64 dB from ONNX Runtime without this, 74 dB with it). `low` [N, 3, r, r] is any picture that the core
+    accepts: it only shows which quantizer is before which convolution.
+    """
+    weights = {module_of(core, place): hook for place, hook in quantizers(core).items() if of_weights(place)}
+    steps = _input_steps(core, low)
+    rounded = 0
+    for convolution, quantizer in weights.items():
+        if isinstance(convolution, nn.Conv2d) and convolution.bias is not None:
+            unit = steps[convolution] * quantizer.step
+            convolution.bias.copy_((convolution.bias / unit).round() * unit)
+            rounded += 1
+    return rounded
+
+
+def _input_steps(core: nn.Module, low: Tensor) -> dict[nn.Module, Tensor]:
+    """The step of the grid on which the input of each convolution lies, found by running the core once."""
+    placed, produced, steps = hooks(core), {}, {}
+    kept: list[Tensor] = []  # while they live, no other tensor can take their addresses
+
+    def note(hook: nn.Module, _: Any, output: Tensor) -> None:
+        source = placed[hook.source] if isinstance(hook, Repeat) else hook
+        assert isinstance(source, FakeQuantizer)
+        kept.append(output)
+        produced[output.data_ptr()] = source.step
+
+    def look_up(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        step = produced.get(inputs[0].data_ptr())
+        if step is not None:
+            steps[convolution] = step
+
+    handles = [hook.register_forward_hook(note) for place, hook in placed.items() if not of_weights(place)]
+    handles += [m.register_forward_pre_hook(look_up) for m in core.modules() if isinstance(m, nn.Conv2d)]
+    core.eval()(low)
+    for handle in handles:
+        handle.remove()
+    return steps
 
 
 def save(student: students.Student, folder: Path) -> None:

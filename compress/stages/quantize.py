@@ -24,7 +24,7 @@ from compress.batches import to_picture
 from compress.context import Context
 from compress.errors import InputError, StageError
 from compress.losses import distillation_loss
-from compress.quantization import constrain_ranges, count_norms, freeze_ranges, quantize, quantizers, save
+from compress.quantization import constrain_ranges, count_norms, freeze_ranges, quantize, quantizers, round_biases, save
 from compress.shards import Sample, Shards
 from compress.training import (
     CHECKPOINT,
@@ -104,7 +104,8 @@ def run(settings: QuantizeSettings, inputs: Mapping[str, Artifact], folder: Path
         trained = copy.deepcopy(calibrated).to(context.device)
         batches = Batches(photos, targets, settings.batch, context.seed, device=context.device)
         numbers |= train(trained, settings, batches, folder, context)
-        numbers["qat_psnr_db"] = psnr(trained.cpu(), *held_out)
+        round_biases(trained.cpu().core, students.downsample(held_out[0][:1], student.core_resolution))
+        numbers["qat_psnr_db"] = psnr(trained, *held_out)
         if numbers["qat_psnr_db"] > numbers["ptq_psnr_db"]:
             kept, numbers["kept"] = trained, "qat"
     save(kept.eval(), folder)
