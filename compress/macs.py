@@ -5,8 +5,8 @@ One multiply-accumulate is one product that is added to a sum. The rules, a resu
 | operator | MACs |
 |---|---|
 | convolution | results x input channels / groups x kernel area |
-| transposed convolution | *input* elements x output channels / groups x kernel area (each input meets each tap once) |
-| matrix products, linear layers, attention | rows x inner size x columns, for each product |
+| transposed convolution | *input* elements x output channels / groups x kernel area (each input meets each tap once)
+| | matrix products, linear layers, attention | rows x inner size x columns, for each product |
 | `grid_sample`, `interpolate`: bilinear, bicubic, nearest | 4, 16, 0 for each result |
 | `interpolate` with antialiasing | first along rows, then columns: 2 (bicubic 4) x reduction for each result |
 | everything in `FREE` (elementwise arithmetic, activations, normalisation, pooling, reductions, copies) | 0 |
@@ -40,8 +40,8 @@ Rule = Callable[[tuple[Any, ...], Any], int]
 class MacReport:
     """MACs of one forward pass of the example as given: give a batch of one to get MACs per picture.
 
-    `by_layer` has the dotted module name ("" for the network itself) whose `forward` was running; it lists only layers
-    with at least one MAC. The values of `by_layer`, like those of `by_operator`, sum up to `total`.
+    `by_layer` has the dotted module name ("" for the network itself) whose `forward` was running; it lists only
+    layers with at least one MAC. The values of `by_layer`, like those of `by_operator`, sum up to `total`.
     """
 
     total: int
@@ -88,8 +88,8 @@ def _grid_sample(inputs: tuple[Any, ...], output: Tensor) -> int:
 
 
 def _antialiased(taps: int) -> Rule:
-    """Two passes, each with `taps` times the reduction (at least 1) for each of its results; a pass that keeps its size is
-    left out, as PyTorch does it."""
+    """Two passes, each with `taps` times the reduction (at least 1) for each of its results; a pass that keeps its
+    size is left out, as PyTorch does it."""
 
     def rule(inputs: tuple[Any, ...], output: Tensor) -> int:
         (rows, columns), (high, wide) = inputs[0].shape[-2:], output.shape[-2:]
@@ -253,7 +253,8 @@ def count(network: nn.Module, example: Tensor | tuple[Tensor, ...]) -> MacReport
 def torchprofile_count(network: nn.Module, example: Tensor | tuple[Tensor, ...]) -> MacReport:
     """MACs as torchprofile 0.1 counts them, for comparison with published numbers.
 
-    Where torchprofile knows no operator and counts it as zero with a warning (antialiasing, for one), the true rule holds.
+    Where torchprofile knows no operator and counts it as zero with a warning (antialiasing, for one), the true rule
+    holds.
 
     Raises StageError for an operator without a rule.
     Source: torchprofile/handlers.py of github.com/zhijian-liu/torchprofile.

@@ -116,7 +116,7 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
     flow = flow / scale[:, None, None, None]
     flow[:, 0] *= mirror[:, None, None]
     geometry[:, 0::3] *= mirror[:, None, None, None]
-    photo, cartoon = pictures.split(3, dim=1)
+    photo, cartoon = pictures[:, :3], pictures[:, 3:]
     if rng is not None:
         photo, cartoon = spoil(photo, cartoon, rng)
     flipped = mirror < 0

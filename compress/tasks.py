@@ -13,21 +13,9 @@ from torch import Tensor
 
 from compress.losses import haar
 from compress.pairs import PairBatch
+from compress.recipe import Task
 from teachers import TeacherOutput
 
-TASKS = (
-    "picture",
-    "detail",
-    "texture",
-    "flow",
-    "position",
-    "normal",
-    "mask",
-    "pose",
-    "landmarks",
-    "coefficients",
-    "light",
-)
 COARSE_SHARE = 0.3
 """Weight of each picture below the full resolution; the largest one counts 1."""
 HAAR_LEVELS = 3
@@ -93,15 +81,15 @@ def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def teaching_loss(
-    output: TeacherOutput, batch: PairBatch, weights: Mapping[str, float]
-) -> tuple[Tensor, dict[str, float]]:
+    output: TeacherOutput, batch: PairBatch, weights: Mapping[Task, float]
+) -> tuple[Tensor, dict[Task, float]]:
     """Weighted sum of all tasks and each task's own value, for the log.
 
     Raises KeyError for a weight that is no task.
     """
     geometry = output.geometry
     colour, detail = picture_losses(output, batch)
-    parts: dict[str, Tensor] = {
+    parts: dict[Task, Tensor] = {
         "picture": colour,
         "detail": detail,
         "texture": texture_loss(output.image, batch.cartoon),
