@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compress.losses import haar
+from compress.losses import haar, texture_l1
 from compress.pairs import PairBatch
 from compress.recipe import Task
 from teachers import TeacherOutput
@@ -19,10 +19,6 @@ from teachers import TeacherOutput
 COARSE_SHARE = 0.3
 """Weight of each picture below the full resolution; the largest one counts 1."""
 HAAR_LEVELS = 3
-TEXTURE_CELLS = (8, 4)
-"""Side of the cells over which detail is averaged, at the finest Haar level and the next: 16 pixels of the
-picture.
-"""
 
 
 def picture_losses(output: TeacherOutput, batch: PairBatch) -> tuple[Tensor, Tensor]:
@@ -56,22 +52,6 @@ def weighted_haar(difference: Tensor, weight: Tensor) -> Tensor:
     return total
 
 
-def texture_loss(image: Tensor, target: Tensor) -> Tensor:
-    """L1 between local mean magnitudes of Haar detail: as much texture as the target, wherever exactly it lies.
-
-    Pixel losses are smallest for blur where detail cannot be predicted to the pixel; this one is not. ``[N, 3, S,
-    S]``. Source: this project's own; a local, wavelet form of matching texture statistics (Gatys et al., CVPR 2016,
-    equation 3).
-    """
-    total = image.new_zeros(())
-    for cell in TEXTURE_CELLS:
-        image, high = haar(image)
-        target, wanted = haar(target)
-        energies = (F.avg_pool2d(h.abs().flatten(0, 1), cell) for h in (high, wanted))
-        total = total + torch.sub(*energies).abs().mean()
-    return total
-
-
 def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute error over the pixels of `mask` ``[N, 1, h, w]``; the target is resized to the prediction."""
     if prediction.shape[-2:] != target.shape[-2:]:
@@ -92,7 +72,7 @@ def teaching_loss(
     parts: dict[Task, Tensor] = {
         "picture": colour,
         "detail": detail,
-        "texture": texture_loss(output.image, batch.cartoon),
+        "texture": texture_l1(output.image, batch.cartoon),
         # In pixels of a quarter of the picture: the unit in which an error becomes visible.
         "flow": masked_l1(output.maps[:, :2], batch.flow, batch.visible) * (batch.flow.shape[-1] / 2),
         "position": sum_scales(geometry.dense, batch, slice(0, 3), batch.position),

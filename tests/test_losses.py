@@ -126,3 +126,12 @@ def test_distillation_loss_refuses_what_it_cannot_compute() -> None:
 
 def test_losses_are_those_that_a_recipe_may_name() -> None:
     assert get_args(Loss) == losses.LOSSES
+
+
+def test_texture_is_lost_by_blur_and_kept_by_a_shift() -> None:
+    torch.manual_seed(0)
+    picture = torch.rand(1, 3, 64, 64) * 2 - 1
+    shifted = picture.roll(2, dims=3)
+    blurred = torch.nn.functional.avg_pool2d(picture, 3, stride=1, padding=1)
+    assert losses.texture_l1(picture, picture) == 0
+    assert losses.texture_l1(shifted, picture) < 0.2 * losses.texture_l1(blurred, picture)
