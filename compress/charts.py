@@ -55,7 +55,7 @@ def show(value: float | None, unit: str) -> str:
     if unit == "dB":
         return f"{value:.1f} dB"
     if unit == "ms":
-        return f"{value:.3g} ms"
+        return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
     if unit == "bytes":
         return f"{value / 1e6:.2f} MB" if value >= 1e6 else f"{value / 1e3:.3g} kB"
     if unit == "MACs":
