@@ -36,6 +36,13 @@ def test_forward_gives_pictures_at_four_scales_and_maps_at_a_quarter(tiny: teach
     assert output.geometry.landmarks.shape == (2, 24, 2)
 
 
+@pytest.mark.parametrize("size", [256, 512])
+def test_the_same_code_builds_larger_teachers(size: int) -> None:
+    larger = teachers.build({**TINY, "size": size}).eval()
+    with torch.no_grad():
+        assert larger(torch.zeros(1, 3, size, size)).image.shape == (1, 3, size, size)
+
+
 def test_maps_reproduce_the_picture_of_a_flat_head(tiny: teachers.KStyleGAN) -> None:
     photo = torch.rand(1, 3, 32, 32) * 2 - 1
     output = tiny(photo)
