@@ -22,9 +22,9 @@ from compress.recipe import (
 
 SIZE = 128
 """Pixels a side of the pictures that the rates below belong to."""
-IMAGE_SECONDS: Mapping[str, float] = {"inputs": 0.04, "targets": 0.07, "verify": 0.15, "pairs": 0.06}
+IMAGE_SECONDS: Mapping[str, float] = {"inputs": 0.04, "targets": 0.12, "verify": 0.06, "pairs": 0.06}
 """Per picture of 128 px; they grow with the number of pixels."""
-COMPOSITOR_SECONDS = 0.003
+COMPOSITOR_SECONDS = 0.005
 """Per trained picture, whatever the core: reading, augmenting, compositor and losses at 128 px."""
 CORE_SECONDS_PER_GMAC = 0.12
 """Forward and backward of the core, per picture and 10^9 multiply-accumulates."""
