@@ -32,7 +32,7 @@ QUANTIZED_FACTOR = 2.0
 """A step with simulated int8 against one without."""
 TEACHER_SECONDS = 0.25
 """Forward and backward of the teacher, per picture of 128 px."""
-FIXED_SECONDS: Mapping[str, float] = {"prune": 15, "quantize": 20, "export": 25, "verify": 20, "report": 5}
+FIXED_SECONDS: Mapping[str, float] = {"prune": 4, "quantize": 8, "export": 10, "verify": 10, "report": 3}
 
 
 def seconds_of(stage: str, settings: Section, images: int, student: TierSettings | None) -> float:
