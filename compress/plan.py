@@ -12,13 +12,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from compress.context import duration
 from compress.estimate import seconds_of
 from compress.reading import load
 from compress.recipe import (
     DistillStep,
+    Gate,
+    InputSettings,
+    MotionStep,
     PairStep,
     Recipe,
     ReportStep,
@@ -31,6 +34,8 @@ from compress.recipe import (
 from compress.survey import Survey, survey
 
 KEY_DIGITS = 12
+VARIANTS = 5
+"""Changed versions of a photo that the motion stage draws; a test compares this with `compress.variants`."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,16 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "inputs": Stage("compress.stages.inputs:run"),
-    "targets": Stage("compress.stages.targets:run"),
+    "inputs": Stage("compress.stages.inputs:run", version=2),
+    "targets": Stage("compress.stages.targets:run", version=2),
     "distill": Stage("compress.stages.distill:run", seeded=True),
     "prune": Stage("compress.stages.prune:run", seeded=True),
     "quantize": Stage("compress.stages.quantize:run", seeded=True),
     "export": Stage("compress.stages.export:run"),
-    "verify": Stage("compress.stages.verify:run", seeded=True),
+    "features": Stage("compress.stages.features:run"),
+    "motion": Stage("compress.stages.motion:run"),
+    "candidate": Stage("compress.stages.candidate:run"),
+    "verify": Stage("compress.stages.verify:run", version=2, seeded=True),
     "report": Stage("compress.stages.report:run"),
     "pairs": Stage("compress.stages.pairs:run"),
     "teach": Stage("compress.stages.teach:run", seeded=True),
@@ -114,7 +122,7 @@ def plan(path: Path) -> Plan:
 
 def make_plan(found: Survey, path: Path) -> Plan:
     """The steps of a surveyed recipe; the same survey always gives the same plan."""
-    builder = _Builder(found)
+    builder = Builder(found)
     if isinstance(found.recipe, Recipe):
         _compression(builder, found.recipe)
     else:
@@ -122,23 +130,41 @@ def make_plan(found: Survey, path: Path) -> Plan:
     return Plan(found.recipe.name, path, tuple(builder.steps.values()))
 
 
-def _compression(builder: _Builder, recipe: Recipe) -> None:
-    for prefix, settings in (("", recipe.inputs), ("test-", recipe.test)):
-        section = "test" if prefix else "inputs"
-        count = settings.rendered + builder.found.photos.get(section, 0)
-        builder.add(f"{prefix}inputs", "inputs", settings, {}, f"{count} images", images=count)
-        parents = {"inputs": f"{prefix}inputs"}
-        builder.add(f"{prefix}targets", "targets", recipe.teacher, parents, f"{count} images", images=count)
+def _compression(builder: Builder, recipe: Recipe) -> None:
+    _pictures(builder, recipe, "inputs", "")
+    test_set(builder, recipe)
     reported = {"targets": "targets", "test_inputs": "test-inputs", "test_targets": "test-targets"}
     for name, tier in recipe.tiers.items():
-        _tier(builder, name, tier)
+        _tier(builder, recipe, name, tier)
         made = ("distill", "prune", "finetune", "quantize", "export", "verify")
         reported |= {f"{step}-{name}": f"{step}-{name}" for step in made}
     settings_of_report = ReportStep(name=recipe.name, worst=recipe.report.worst)
     builder.add("report", "report", settings_of_report, reported, f"{recipe.report.worst} worst cases a tier")
 
 
-def _tier(builder: _Builder, name: str, tier: TierSettings) -> None:
+def _pictures(builder: Builder, recipe: Recipe, section: Literal["inputs", "test"], prefix: str) -> int:
+    """The steps of one set of pictures and what the teacher makes of it; returns its size."""
+    settings = recipe.inputs if section == "inputs" else recipe.test
+    pictures = InputSettings(**{name: getattr(settings, name) for name in InputSettings.model_fields})
+    count = settings.rendered + builder.found.photos.get(section, 0)
+    builder.add(f"{prefix}inputs", "inputs", pictures, {}, f"{count} images", images=count)
+    builder.add(f"{prefix}targets", "targets", recipe.teacher, {"inputs": f"{prefix}inputs"}, f"{count} images", count)
+    return count
+
+
+def test_set(builder: Builder, recipe: Recipe) -> None:
+    """The test set, and everything about photo and teacher that judges need, made once for all tiers."""
+    count = _pictures(builder, recipe, "test", "test-")
+    test, steady = recipe.test, recipe.test.steadiness
+    parents = {"test_inputs": "test-inputs", "test_targets": "test-targets"}
+    builder.add("test-features", "features", recipe.judges, parents, f"{count} images", count)
+    motion = MotionStep(teacher=recipe.teacher, size=test.size, rendered_seed=test.rendered_seed, steadiness=steady)
+    drawn = steady.images * VARIANTS + steady.videos * steady.frames
+    budget = f"{steady.images} images, {steady.videos} videos"
+    builder.add("test-motion", "motion", motion, {"test_inputs": "test-inputs"}, budget, drawn)
+
+
+def _tier(builder: Builder, recipe: Recipe, name: str, tier: TierSettings) -> None:
     data = {"inputs": "inputs", "targets": "targets"}
     distill = DistillStep(**dict(tier.distill), student=tier.student)
     builder.add(f"distill-{name}", "distill", distill, data, f"{distill.images} images", student=tier)
@@ -150,14 +176,37 @@ def _tier(builder: _Builder, name: str, tier: TierSettings) -> None:
     builder.add(f"quantize-{name}", "quantize", tier.quantize, float_, f"{tier.quantize.images} images", student=tier)
     float_and_int8 = {"student": f"quantize-{name}", "float": f"finetune-{name}", "inputs": "inputs"}
     builder.add(f"export-{name}", "export", tier.export, float_and_int8, f"{tier.budget.size_bytes / 1e3:.4g} kB")
-    judged = {"export": f"export-{name}", "float": f"finetune-{name}", "inputs": "inputs"}
-    judged |= {"test_inputs": "test-inputs", "test_targets": "test-targets"}
-    verify = VerifyStep(tier=name, precision=tier.precision, budget=tier.budget, gates=tier.gates)
-    budget = f"{len(tier.gates)} gates, {tier.budget.latency_ms:g} ms"
-    builder.add(f"verify-{name}", "verify", verify, judged, budget, images=builder.test_images)
+    judged = {"export": f"export-{name}", "inputs": "inputs"}
+    verify_step(builder, recipe, name, judged)
 
 
-def _training(builder: _Builder, recipe: TeacherRecipe) -> None:
+def verify_step(
+    builder: Builder,
+    recipe: Recipe,
+    name: str,
+    judged: Mapping[str, str],
+    left_out: tuple[Gate, ...] = (),
+) -> None:
+    """The step that judges what `judged` names as export by the gates of tier `name`, on the test set."""
+    tier = recipe.tiers[name]
+    images = recipe.test.rendered + builder.found.photos.get("test", 0)
+    tested = {role: f"test-{role}" for role in ("inputs", "targets", "features", "motion")}
+    roles = {"test_inputs": tested["inputs"], "test_targets": tested["targets"]}
+    roles |= {"features": tested["features"], "motion": tested["motion"]}
+    gates = {gate: bound for gate, bound in tier.gates.items() if gate not in left_out}
+    settings = VerifyStep(
+        tier=name,
+        precision=tier.precision,
+        budget=tier.budget,
+        judges=recipe.judges,
+        gates=gates,
+        left_out=left_out,
+    )
+    budget = f"{len(gates)} gates, {tier.budget.latency_ms:g} ms"
+    builder.add(f"verify-{name}", "verify", settings, {**judged, **roles}, budget, images=images)
+
+
+def _training(builder: Builder, recipe: TeacherRecipe) -> None:
     training = recipe.training
     pairs = PairStep(pairs=training.pairs, validation=training.validation)
     count = training.pairs.count + training.validation.count
@@ -168,16 +217,11 @@ def _training(builder: _Builder, recipe: TeacherRecipe) -> None:
 
 
 @dataclass
-class _Builder:
+class Builder:
     """Adds steps one after the other and computes their keys from those of their parents."""
 
     found: Survey
     steps: dict[str, Step] = field(default_factory=dict)
-
-    @property
-    def test_images(self) -> int:
-        recipe = self.found.recipe
-        return recipe.test.rendered + self.found.photos.get("test", 0) if isinstance(recipe, Recipe) else 0
 
     def add(
         self,

@@ -32,11 +32,17 @@ Loss = Literal["pixel", "haar", "texture", "maps", "taps", "identity"]
 Task = Literal[
     "picture", "detail", "texture", "flow", "position", "normal", "mask", "pose", "landmarks", "coefficients", "light"
 ]  # fmt: skip
+Range = Literal["-1..1", "0..1", "0..255"]
 Gate = Literal[
-    "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "perceptual_mean", "haar_ratio", "haar_finest_ratio",
-    "kid_delta_upper", "identity_delta_mean", "identity_delta_p5", "rank1_relative", "int8_psnr_db",
-    "int8_identity_delta_mean", "parity_float_levels", "parity_int8_levels", "integer_convolutions", "macs",
-    "size_bytes", "latency_ms", "int8_speedup", "int8_core_speedup",
+    "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "ms_ssim_mean", "perceptual_mean", "haar_ratio",
+    "haar_finest_ratio", "colour_shift_mean", "landmark_error_mean", "style_strength", "gram_distance",
+    "kid_delta_upper", "sliced_wasserstein", "diversity_ratio", "identity_delta_mean", "identity_delta_p5",
+    "rank1_relative", "equivariance_shift_ratio", "equivariance_crop_ratio", "equivariance_rotation_ratio",
+    "equivariance_jpeg_ratio", "equivariance_noise_ratio", "flicker_ratio", "group_psnr_gap_db",
+    "group_identity_gap", "group_perceptual_gap", "int8_psnr_db", "int8_identity_delta_mean", "parity_float_levels",
+    "parity_int8_levels", "parity_unoptimised_levels", "parity_openvino_levels", "integer_convolutions", "macs",
+    "parameters", "size_bytes", "latency_ms", "latency_p95_ms", "peak_memory_bytes", "int8_speedup",
+    "int8_core_speedup",
 ]  # fmt: skip
 
 
@@ -60,6 +66,31 @@ class InputSettings(Section):
     rendered: Count
     rendered_seed: Seed
     photos: tuple[str, ...] = Field(default=(), description="folders of photographs, relative to the recipe")
+    facts: str = Field(default="", description="CSV of people and groups in the photographs; empty is none")
+
+
+class SteadinessSettings(Section):
+    """How much of the test set is also drawn with small changes and as video."""
+
+    images: Count = Field(default=48, description="test pictures drawn shifted, cropped, turned, as JPEG, with noise")
+    videos: Annotated[int, Field(ge=0, le=10_000, description="rendered videos of a head that turns and speaks")] = 4
+    frames: Annotated[int, Field(ge=2, le=1_000, description="frames of each video")] = 8
+
+
+class TestSettings(InputSettings):
+    """The set that candidates are judged on: never a picture of the training."""
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+
+    steadiness: SteadinessSettings = SteadinessSettings()
+
+
+class JudgeSettings(Section):
+    """Networks that judge; the backbone of the perceptual metrics is fixed (EfficientNet-Lite0)."""
+
+    identity: str = Field(default="sface", min_length=1, description="sface, or path of an ONNX face encoder")
+    colour: Literal["rgb", "bgr"] = Field(default="rgb", description="order of channels that the encoder expects")
+    range: Range = Field(default="-1..1", description="values that the encoder expects")
 
 
 class StudentSettings(Section):
@@ -148,7 +179,7 @@ class TierSettings(Section):
 class ReportSettings(Section):
     """The page for people."""
 
-    worst: int = Field(default=16, ge=1, le=256, description="worst cases shown for each tier")
+    worst: int = Field(default=24, ge=1, le=256, description="worst cases shown for each tier")
 
 
 class Recipe(Section):
@@ -158,7 +189,8 @@ class Recipe(Section):
     seed: Seed = 0
     teacher: TeacherSettings
     inputs: InputSettings
-    test: InputSettings
+    test: TestSettings
+    judges: JudgeSettings = JudgeSettings()
     tiers: dict[Name, TierSettings] = Field(min_length=1)
     report: ReportSettings = ReportSettings()
 
@@ -226,13 +258,35 @@ class DistillStep(DistillSettings):
     student: StudentSettings
 
 
+class MotionStep(Section):
+    """What the motion stage is told: the teacher draws changed photos and videos too."""
+
+    teacher: TeacherSettings
+    size: Size
+    rendered_seed: Seed
+    steadiness: SteadinessSettings
+
+
+class CandidateStep(Section):
+    """What the candidate stage is told: an exported file that this project need not have made."""
+
+    file: str = Field(min_length=1, description="an ONNX file")
+    float_file: str = Field(default="", description="its float version; empty is none")
+    input_range: Range | Literal[""] = Field(default="", description="values it expects; empty is what its type says")
+    output_range: Range | Literal[""] = Field(default="", description="values it gives; empty is what its type says")
+    layout: Literal["", "nchw", "nhwc"] = Field(default="", description="empty is what its shape says")
+    size: Size
+
+
 class VerifyStep(Section):
     """What the verify stage is told."""
 
     tier: Name
     precision: Literal["int8"]
     budget: BudgetSettings
+    judges: JudgeSettings
     gates: dict[Gate, GateSettings]
+    left_out: tuple[Gate, ...] = Field(default=(), description="gates of the recipe that the command line left out")
 
 
 class ReportStep(ReportSettings):

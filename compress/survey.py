@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from compress.document import Place
 from compress.errors import RecipeError
@@ -28,6 +29,7 @@ _HEAD_BYTES = 16 << 10
 _WHOLE_BYTES = 64 << 20
 _SAMPLES = 256
 _Finding = tuple[Place, str]
+Pictures = TypeVar("Pictures", bound=InputSettings)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,20 @@ class _Look:
             self.fingerprints[str(path)] = _file_fingerprint(path)
         return str(path)
 
+    def file(self, place: Place, text: str, suffix: str) -> str:
+        """Absolute path of a file that must be there; empty stays empty."""
+        if not text:
+            return text
+        path = self.path(text)
+        if not path.is_file():
+            problem = "is a folder" if path.is_dir() else "there is no such file"
+            self.findings.append((place, f"{path}: {problem}; correct the path (it is relative to the recipe)"))
+        elif path.suffix.lower() != suffix:
+            self.findings.append((place, f"{path}: is no {suffix} file; name one that is"))
+        else:
+            self.fingerprints[str(path)] = _file_fingerprint(path)
+        return str(path)
+
     def teacher(self, place: Place, text: str) -> str:
         """A shipped name as it is, or the absolute path of a checkpoint."""
         shipped = shipped_teachers()
@@ -123,10 +139,15 @@ def _recipe(look: _Look, recipe: Recipe) -> Recipe:
     teacher = recipe.teacher.model_copy(update={"network": network})
     inputs = _pictures(look, "inputs", recipe.inputs)
     test = _pictures(look, "test", recipe.test)
+    judges = recipe.judges
+    if judges.identity != "sface":
+        identity = look.file(("judges", "identity"), judges.identity, ".onnx")
+        judges = judges.model_copy(update={"identity": identity})
     look.findings += _shared_folders(inputs, test)
+    look.findings += _still_only(recipe)
     if not look.findings:
         look.findings += _shortages(recipe, look.photos)
-    return recipe.model_copy(update={"teacher": teacher, "inputs": inputs, "test": test})
+    return recipe.model_copy(update={"teacher": teacher, "inputs": inputs, "test": test, "judges": judges})
 
 
 def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
@@ -141,9 +162,10 @@ def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
     return recipe.model_copy(update={"training": training})
 
 
-def _pictures(look: _Look, section: str, settings: InputSettings) -> InputSettings:
+def _pictures(look: _Look, section: str, settings: Pictures) -> Pictures:
+    facts = look.file((section, "facts"), settings.facts, ".csv")
     folders = [look.folder((section, "photos", i), text, pictures=True) for i, text in enumerate(settings.photos)]
-    return settings.model_copy(update={"photos": tuple(folders)})
+    return settings.model_copy(update={"photos": tuple(folders), "facts": facts})
 
 
 def _shared_folders(inputs: InputSettings, test: InputSettings) -> Iterator[_Finding]:
@@ -171,6 +193,17 @@ def _shortages(recipe: Recipe, photos: Mapping[str, int]) -> Iterator[_Finding]:
                 if count < fewest:
                     sentence = f"cannot pass on {count} {part}, it needs {fewest}; add images to test or drop the gate"
                     yield (*place, "gates", gate), sentence
+
+
+def _still_only(recipe: Recipe) -> Iterator[_Finding]:
+    """Gates on steadiness where nothing moves."""
+    steady = recipe.test.steadiness
+    for name, tier in recipe.tiers.items():
+        for gate in tier.gates:
+            kind = "videos" if gate == "flicker_ratio" else "images"
+            if GATES[gate].needs == "motion" and not getattr(steady, kind):
+                sentence = f"test.steadiness.{kind} is 0, it cannot be measured; raise that or drop the gate"
+                yield ("tiers", name, "gates", gate), sentence
 
 
 def _needs(place: Place, tier: TierSettings, available: int) -> Iterator[_Finding]:
