@@ -81,6 +81,18 @@ def targets(settings: Any, inputs: Mapping[str, Artifact], folder: Path, context
     return _stage(folder, "targets.bin")
 
 
+def features(settings: Any, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
+    return _stage(folder, "features.bin")
+
+
+def motion(settings: Any, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
+    return _stage(folder, "motion.bin")
+
+
+def candidate(settings: Any, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
+    return _stage(folder, "model.onnx")
+
+
 def distill(settings: Any, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
     return _stage(folder, "weights.safetensors")
 
