@@ -8,7 +8,7 @@ row per image comes out, and `summarise` turns rows into estimates with the name
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compress.candidate import Candidate, bytes_of, tensor_of
+from compress.candidate import tensor_of
 from compress.context import Context
 from compress.errors import InputError, StageError
 from compress.metrics import distribution, fidelity, identity, intervals
@@ -30,6 +30,7 @@ Indices = NDArray[np.int64]
 
 _BATCH_PIXELS = 16 * 128 * 128
 _READ_AT_ONCE = 64
+CATEGORIES = ("ancestry", "skin", "age", "gender", "glasses", "pose", "light")
 
 
 class IdentityNetwork(Protocol):
@@ -62,13 +63,30 @@ class Judges:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """One batch: photo, teacher's picture, and those of the float and the int8 student, uint8 [N, H, W, 3]."""
+class Batch:
+    """What a student is asked to draw; a real one looks at `photo` alone, planted defects at the rest.
+
+    photo, teacher: uint8 [N, H, W, 3]; points: float32 [N, 5, 2] in pixels; rows: int64 [N] of the test set, or -1;
+    kind: "still", the kind of a variant, or "video"; frame: int64 [N], 0 for stills; labels: bytes [N] by category.
+    """
 
     photo: Bytes
     teacher: Bytes
-    float_student: Bytes
-    int8_student: Bytes
+    points: NDArray[np.float32]
+    rows: Indices
+    kind: str
+    frame: Indices
+    labels: Mapping[str, NDArray[np.bytes_]]
+
+    def __len__(self) -> int:
+        return len(self.photo)
+
+
+class Student(Protocol):
+    """Whatever draws: an exported file, or one with a planted defect. Called by one thread at a time."""
+
+    def draw(self, batch: Batch) -> Bytes:
+        """Pictures uint8 [N, H, W, 3] of the batch."""
 
 
 Table = dict[str, NDArray[np.generic]]
@@ -77,13 +95,23 @@ Table = dict[str, NDArray[np.generic]]
 class TestSet:
     """Test inputs and the teacher's results for them, row by row the same photo."""
 
-    def __init__(self, inputs: Shards, targets: Shards) -> None:
-        """Raises StageError if their lengths differ or there is nothing in them."""
+    def __init__(self, inputs: Shards, targets: Shards, features: Shards | None = None) -> None:
+        """`features` as the features stage writes them; without, `measure` computes them anew each time.
+
+        Raises StageError if their lengths differ or there is nothing in them.
+        """
         if len(inputs) != len(targets) or not len(inputs):
             counts = f"{len(inputs)} test photos and {len(targets)} teacher results"
             raise StageError(f"test set: {counts}; delete the test-targets step's folder and run again")
-        self._inputs, self._targets = inputs, targets
-        self.source: Indices = inputs.read(range(len(inputs)), ["source"])["source"].astype(np.int64)
+        self._inputs, self._targets, self._features = inputs, targets, features
+        known = [name for name in ("name", "source", "person", *CATEGORIES) if name in inputs.fields]
+        facts = inputs.read(range(len(inputs)), known)
+        self.name: NDArray[np.bytes_] = facts["name"]
+        self.source: Indices = facts["source"].astype(np.int64)
+        # Test sets of an earlier version say nothing of persons and groups: each photo is then another person's.
+        self.person: NDArray[np.bytes_] = facts.get("person", self.name)
+        unknown = np.zeros(len(inputs), "S16")
+        self.labels: dict[str, NDArray[np.bytes_]] = {name: facts.get(name, unknown) for name in CATEGORIES}
         side = inputs.read([0], ["photo"])["photo"].shape[1]
         self.batch = max(1, _BATCH_PIXELS // side**2)
 
@@ -94,6 +122,13 @@ class TestSet:
         """Photo, points, name, teacher image and both identities of `rows`."""
         sample = self._inputs.read(rows, ["photo", "points", "name"])
         return sample | self._targets.read(rows, ["image", "identity", "photo_identity"])
+
+    def batch_of(self, rows: Sequence[int] | Indices) -> Batch:
+        """`rows` as a student is asked to draw them."""
+        sample, rows = self.read(rows), np.asarray(rows, np.int64)
+        labels = {name: column[rows] for name, column in self.labels.items()}
+        still = np.zeros(len(rows), np.int64)
+        return Batch(sample["photo"], sample["image"], sample["points"], rows, "still", still, labels)
 
 
 def refuse_leaks(training: Shards, test: Shards) -> None:
@@ -116,58 +151,60 @@ def _digests(shards: Shards) -> Iterator[bytes]:
             yield hashlib.blake2b(photo.tobytes(), digest_size=16).digest()
 
 
-def draw(sample: Sample, int8: Candidate, float_: Candidate) -> Pictures:
-    """Run both exported files on the photos of `sample`."""
-    photo = sample["photo"]
-    return Pictures(photo, sample["image"], bytes_of(float_.stylise(photo)), bytes_of(int8.stylise(photo)))
+def measure(
+    test: TestSet, student: Student, float_student: Student | None, judges: Judges, context: Context
+) -> Table:
+    """Every image of the test set, one row each: name, source, person, labels, numbers, and vectors (embeddings).
 
-
-def measure(test: TestSet, int8: Candidate, float_: Candidate, judges: Judges, context: Context) -> Table:
-    """Every image of the test set, one row each; vectors (embeddings, features) are columns too."""
+    Without `float_student` (a reference in floating point) the columns that compare with it are left out.
+    """
     parts: list[Table] = []
     with context.progress.task("verify", len(test)) as task, torch.inference_mode():
         for start in range(0, len(test), test.batch):
             rows = np.arange(start, min(start + test.batch, len(test)))
-            sample = test.read(rows)
-            pictures = draw(sample, int8, float_)
-            parts.append(_pixels(pictures) | _learned(pictures, sample, judges, context.device))
-            parts[-1]["name"] = sample["name"]
+            batch, sample = test.batch_of(rows), test.read(rows)
+            drawn = student.draw(batch)
+            float_drawn = None if float_student is None else float_student.draw(batch)
+            learned = _learned(batch, drawn, float_drawn, sample, judges, context.device)
+            parts.append(_pixels(batch, drawn, float_drawn) | learned)
             task.advance(len(rows))
     table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return table | {"source": test.source}
+    return table | {"name": test.name, "source": test.source, "person": test.person, **test.labels}
 
 
-def _pixels(pictures: Pictures) -> Table:
-    student, teacher = pictures.int8_student, pictures.teacher
+def _pixels(batch: Batch, student: Bytes, float_: Bytes | None) -> Table:
+    teacher = batch.teacher
+    against_float = {} if float_ is None else {
+        "int8_psnr_db": fidelity.psnr(student, float_),
+        "float_psnr_db": fidelity.psnr(float_, teacher),
+    }
     return {
         "psnr_db": fidelity.psnr(student, teacher),
         "ssim": fidelity.ssim(student, teacher),
         "haar_student": fidelity.haar_energy(student),
         "haar_teacher": fidelity.haar_energy(teacher),
-        "int8_psnr_db": fidelity.psnr(student, pictures.float_student),
-        "float_psnr_db": fidelity.psnr(pictures.float_student, teacher),
-        "photo_psnr_db": fidelity.psnr(pictures.photo, teacher),
+        "photo_psnr_db": fidelity.psnr(batch.photo, teacher),
+        **against_float,
     }
 
 
-def _learned(pictures: Pictures, sample: Sample, judges: Judges, device: str) -> Table:
-    student, teacher, float_ = (
-        torch.from_numpy(tensor_of(images)).to(device)
-        for images in (pictures.int8_student, pictures.teacher, pictures.float_student)
-    )
-    points = torch.from_numpy(sample["points"]).to(device)
-    float_identity = {"identity_float": judges.identity.embed(float_, points)} if judges.float_identity else {}
+def _learned(batch: Batch, drawn: Bytes, float_: Bytes | None, sample: Sample, judges: Judges, device: str) -> Table:
+    student, teacher = (torch.from_numpy(tensor_of(images)).to(device) for images in (drawn, batch.teacher))
+    points = torch.from_numpy(batch.points).to(device)
     wanted = (*judges.layers, judges.head)
     of_student, of_teacher = ([m.cpu().numpy() for m in judges.features.maps(x, wanted)] for x in (student, teacher))
-    return {
+    table: Table = {
         "perceptual": fidelity.feature_distance(of_student[:-1], of_teacher[:-1]),
         "feature_student": of_student[-1].mean(axis=(2, 3)),
         "feature_teacher": of_teacher[-1].mean(axis=(2, 3)),
         "identity_student": judges.identity.embed(student, points).cpu().numpy(),
-        **{name: embedding.cpu().numpy() for name, embedding in float_identity.items()},
         "identity_teacher": sample["identity"].astype(np.float32),
         "identity_photo": sample["photo_identity"].astype(np.float32),
     }
+    if judges.float_identity and float_ is not None:
+        pictures = torch.from_numpy(tensor_of(float_)).to(device)
+        table["identity_float"] = judges.identity.embed(pictures, points).cpu().numpy()
+    return table
 
 
 def identity_delta(table: Table) -> Floats:
@@ -184,9 +221,9 @@ def haar_ratio(table: Table) -> Floats:
 
 def per_image(table: Table) -> Table:
     """The columns of `table` that are one number per image, and what follows from the others, for people to read."""
-    plain = ("psnr_db", "ssim", "perceptual", "int8_psnr_db", "float_psnr_db", "photo_psnr_db")
+    plain = [name for name, column in table.items() if column.ndim == 1 and column.dtype.kind == "f"]
     derived = {"identity_delta": identity_delta(table), "haar_ratio": haar_ratio(table)}
-    return {name: table[name] for name in ("name", "source", *plain)} | derived
+    return {name: table[name] for name in ("name", "source", "person", *CATEGORIES, *plain)} | derived
 
 
 def summarise(table: Table, seed: int) -> dict[str, Estimate]:
@@ -209,9 +246,7 @@ def summarise(table: Table, seed: int) -> dict[str, Estimate]:
         "identity_delta_mean": intervals.mean(lost, seed),
         "identity_delta_p5": intervals.percentile(lost, 5, seed),
         "rank1_relative": _rank1(table, seed),
-        "int8_psnr_db": intervals.mean(_floats(table, "int8_psnr_db"), seed),
         **_against_float(table, seed),
-        "float_psnr_mean_db": intervals.mean(_floats(table, "float_psnr_db"), seed),
         "photo_psnr_mean_db": intervals.mean(_floats(table, "photo_psnr_db"), seed),
     }
 
@@ -224,10 +259,16 @@ def _sets(table: Table, seed: int) -> dict[str, Estimate]:
 
 
 def _against_float(table: Table, seed: int) -> dict[str, Estimate]:
+    found = {}
+    if "int8_psnr_db" in table:
+        found = {
+            "int8_psnr_db": intervals.mean(_floats(table, "int8_psnr_db"), seed),
+            "float_psnr_mean_db": intervals.mean(_floats(table, "float_psnr_db"), seed),
+        }
     if "identity_float" not in table:
-        return {}
+        return found
     lost = identity.delta(*(_floats(table, f"identity_{who}") for who in ("photo", "student", "float")))
-    return {"int8_identity_delta_mean": intervals.mean(lost, seed)}
+    return found | {"int8_identity_delta_mean": intervals.mean(lost, seed)}
 
 
 def _rank1(table: Table, seed: int) -> Estimate:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from compress import cost, evaluation, gates, networks
 from compress.artifact import Artifact, write_json
-from compress.candidate import Candidate
+from compress.candidate import Candidate, bytes_of
 from compress.context import Context
 from compress.errors import StageError
 from compress.evaluation import Judges, Table, TestSet
@@ -50,7 +50,7 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     judged = gates.judged_parts(counts)
     int8, float_ = (Candidate(export.path / cost.FILES[name]) for name in ("int8", "float"))
     judges = _judges(settings, context.device)
-    table = evaluation.measure(test, int8, float_, judges, context)
+    table = evaluation.measure(test, _Student(int8), _Student(float_), judges, context)
     rows = {part: np.flatnonzero(test.source == gates.PARTS.index(part)) for part in judged}
     measured = {
         part: evaluation.summarise({name: column[rows[part]] for name, column in table.items()}, context.seed)
@@ -152,13 +152,23 @@ def _write_images(path: Path, images: Table) -> None:
 
 
 def _cell(name: str, value: Any) -> str:
-    if name == "name":
+    if isinstance(value, bytes):
         return _text(value)
     return gates.PARTS[int(value)] if name == "source" else f"{value:.5g}"
 
 
 def _text(name: bytes) -> str:
     return bytes(name).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class _Student:
+    """An exported file as a student under test."""
+
+    candidate: Candidate
+
+    def draw(self, batch: evaluation.Batch) -> NDArray[np.uint8]:
+        return bytes_of(self.candidate.stylise(batch.photo))
 
 
 @dataclass(frozen=True)
@@ -171,10 +181,8 @@ class _Drawing:
 
     def row(self, row: int, images: Table) -> Row:
         sample = self.test.read([row])
-        seen = evaluation.draw(sample, self.int8, self.float_)
-        photo, teacher, float_, int8 = (
-            batch[0] for batch in (seen.photo, seen.teacher, seen.float_student, seen.int8_student)
-        )
+        photo, teacher = sample["photo"][0], sample["image"][0]
+        float_, int8 = (bytes_of(c.stylise(sample["photo"]))[0] for c in (self.float_, self.int8))
         psnr, ssim, far, lost = (
             float(images[name][row]) for name in ("psnr_db", "ssim", "perceptual", "identity_delta")
         )
