@@ -1,13 +1,15 @@
 """A candidate: one exported ONNX file, run as a user's device would run it, on photographs as they are on disk.
 
-It hides the tensor layout ([N, 3, H, W] in [-1, 1]) behind pictures [N, H, W, 3]. It judges nothing, and other runtimes
-than ONNX Runtime are not covered.
+It hides the file's tensors (`compress.signature`) behind pictures [N, H, W, 3], and a batch of fixed size behind any
+number of photos. It judges nothing; other runtimes than ONNX Runtime are `compress.runtimes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
@@ -15,75 +17,130 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from compress.errors import StageError
+from compress.signature import Signature, Tensor
+
+if TYPE_CHECKING:
+    from compress.evaluation import Batch
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-_FAILURES = (
+INT8, FLOAT, ADMISSION = "model.onnx", "float.onnx", "admission.json"
+FAILURES = (
     failures.Fail,
     failures.InvalidArgument,
     failures.InvalidGraph,
     failures.InvalidProtobuf,
+    failures.NoModel,
     failures.NoSuchFile,
     failures.NotImplemented,
     failures.RuntimeException,
 )
-_WAY_OUT = "delete the export step's folder and run the same command again"
+_WAY_OUT = "delete the step's folder and run the same command again"
 
 
 class Candidate:
     """An ONNX file with one input and one output, opened on the CPU with `threads` threads that do not spin."""
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        """Raises StageError if the runtime refuses the file or it has not exactly one input and one output."""
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # A spinning thread keeps a core busy after its work is done, which others and the next measurement pay for.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+    def __init__(self, path: Path, threads: int = 1, signature: Signature | None = None) -> None:
+        """`signature` says what the tensors mean; without it, they are those of our own exports.
+
+        Raises StageError if the runtime refuses the file or it has not exactly one input and one output.
+        """
         self.path = path
-        try:
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except _FAILURES as error:
-            raise StageError(f"{path}: ONNX Runtime cannot open it ({_first_line(error)}); {_WAY_OUT}") from error
+        self._session = open_session(path, threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             counts = f"{len(inputs)} inputs and {len(outputs)} outputs"
             raise StageError(f"{path}: {counts} where a student has one of each; {_WAY_OUT}")
-        self._input = inputs[0].name
+        self.signature = signature or Signature(input=inputs[0].name, output=outputs[0].name)
 
     @property
     def size_bytes(self) -> int:
         """Size of the file."""
         return self.path.stat().st_size
 
+    def draw(self, batch: Batch) -> Bytes:
+        """Pictures uint8 [N, H, W, 3] of the batch's photos, as they would be written to a file."""
+        return bytes_of(self.stylise(batch.photo))
+
     def stylise(self, photos: Bytes) -> Floats:
         """Photos uint8 [N, H, W, 3] to pictures float32 [N, H, W, 3], clipped to [-1, 1].
 
         Raises StageError if the runtime fails, or the result has another shape or is not finite.
         """
-        image = self._run(tensor_of(photos))
-        expected = (len(photos), 3, *photos.shape[1:3])
+        step = self.signature.batch or max(len(photos), 1)
+        parts = [self._stylise(photos[start : start + step]) for start in range(0, len(photos), step)]
+        return np.concatenate(parts) if parts else np.zeros(photos.shape, np.float32)
+
+    def tensor(self, photos: Bytes) -> Tensor:
+        """What one run takes for `photos` uint8 [N, H, W, 3], repeated to the batch that the file wants."""
+        size = self.signature.batch or len(photos)
+        return self.signature.encode(photos[np.arange(size) % len(photos)])
+
+    def timed_call(self, tensor: Tensor) -> Callable[[], object]:
+        """One run on `tensor` as a callable, nothing else inside, for `compress.metrics.latency`."""
+        feed, run = {self.signature.input: tensor}, self._session.run
+        self._run(tensor)
+        return lambda: run(None, feed)
+
+    def _stylise(self, photos: Bytes) -> Floats:
+        image = self._run(self.tensor(photos))[: len(photos)]
+        expected = self.signature.picture_shape(photos)
         if image.shape != expected:
             raise StageError(f"{self.path}: result {image.shape} for photos that need {expected}; {_WAY_OUT}")
         if not np.isfinite(image).all():
             raise StageError(f"{self.path}: its picture holds NaN or infinity; train with a lower learning rate")
-        return np.clip(image, -1, 1).transpose(0, 2, 3, 1)
+        return self.signature.decode(image)
 
-    def timed_call(self, tensor: Floats) -> Callable[[], object]:
-        """One run on `tensor` [N, 3, H, W] as a callable, nothing else inside, for `compress.metrics.latency`."""
-        feed, run = {self._input: tensor}, self._session.run
-        self._run(tensor)
-        return lambda: run(None, feed)
-
-    def _run(self, tensor: Floats) -> Floats:
+    def _run(self, tensor: Tensor) -> Tensor:
         try:
-            output: Floats = self._session.run(None, {self._input: tensor})[0]
-        except _FAILURES as error:
+            output: Tensor = self._session.run(None, {self.signature.input: tensor})[0]
+        except FAILURES as error:
             shape = "x".join(map(str, tensor.shape))
-            raise StageError(f"{self.path}: fails on a photo {shape} ({_first_line(error)}); {_WAY_OUT}") from error
+            raise StageError(f"{self.path}: fails on a photo {shape} ({first_line(error)}); {_WAY_OUT}") from error
         return output
+
+
+def open_session(path: Path, threads: int = 1, optimise: bool = True) -> ort.InferenceSession:
+    """An ONNX file on the CPU, with or without ONNX Runtime's rewriting of the graph; StageError if it is refused."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning thread keeps a core busy after its work is done, which others and the next measurement pay for.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except FAILURES as error:
+        raise StageError(f"{path}: ONNX Runtime cannot open it ({first_line(error)}); {_WAY_OUT}") from error
+
+
+def open_folder(folder: Path, threads: int = 1) -> tuple[Candidate, Candidate | None]:
+    """The file to judge and its float reference if there is one, of an export or of an admitted foreign file.
+
+    Raises StageError for a folder without `model.onnx`, or with an admission that cannot be read.
+    """
+    signatures = read_signatures(folder)
+    if not (folder / INT8).is_file():
+        raise StageError(f"{folder / INT8}: missing; {_WAY_OUT}")
+    names = [name for name in (INT8, FLOAT) if (folder / name).is_file()]
+    files = [Candidate(folder / name, threads, signatures.get(name)) for name in names]
+    return files[0], files[1] if len(files) > 1 else None
+
+
+def read_signatures(folder: Path) -> dict[str, Signature]:
+    """Signatures by file name, from `admission.json`; none for our own exports, which have no such file."""
+    path = folder / ADMISSION
+    if not path.is_file():
+        return {}
+    try:
+        records: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Signature.from_dict(record) for name, record in records.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StageError(f"{path}: not a record of admission ({error}); {_WAY_OUT}") from error
 
 
 def tensor_of(photos: Bytes) -> Floats:
@@ -97,5 +154,7 @@ def bytes_of(pictures: Floats) -> Bytes:
     return picture
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error of a library, short enough for a sentence."""
     return (str(error).splitlines() or ["no reason given"])[0][:200]
+
