@@ -213,7 +213,13 @@ def _training(builder: Builder, recipe: TeacherRecipe) -> None:
     builder.add("pairs", "pairs", pairs, {}, f"{count} pairs", images=count)
     shown = {name: value for name, value in training if name in TeachStep.model_fields}
     images = sum(phase.images for phase in training.phases)
-    builder.add("teach", "teach", TeachStep(**shown), {"pairs": "pairs"}, f"{images} images")
+    read = {"pairs": "pairs"}
+    if training.unpaired is not None:
+        photographs = builder.found.photos.get("training", 0)
+        settings = InputSettings(size=training.pairs.size, rendered=0, rendered_seed=0, photos=training.unpaired.photos)
+        builder.add("photos", "inputs", settings, {}, f"{photographs} images", images=photographs)
+        read["photos"] = "photos"
+    builder.add("teach", "teach", TeachStep(**shown), read, f"{images} images")
 
 
 @dataclass

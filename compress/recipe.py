@@ -231,6 +231,19 @@ class PhaseSettings(Section):
     learning_rate: Rate
 
 
+class UnpairedSettings(Section):
+    """Photographs without a cartoon in a teacher's training, and the discriminator."""
+
+    photos: tuple[str, ...] = Field(min_length=1, description="folders of photographs, relative to the recipe")
+    share: Annotated[float, Field(gt=0, le=2, description="photographs for each pair of a batch")] = 0.5
+    consistency: Weight = 1.0
+    identity: Weight = 0.5
+    adversarial: Weight = 0.05
+    adversarial_from: Share = Field(
+        default=0.5, description="share of the training after which the discriminator joins"
+    )
+
+
 class TrainingSettings(Section):
     """A teacher's training: multi-task, multi-scale, in phases."""
 
@@ -242,6 +255,9 @@ class TrainingSettings(Section):
     ema: Decay = 0.999
     weights: dict[Task, Weight] = Field(min_length=1, description="weight of each task's loss")
     initial: str = Field(default="", description="shipped name or .safetensors to start from; empty is none")
+    unpaired: UnpairedSettings | None = Field(
+        default=None, description="mixed training; absent is rendered pairs alone"
+    )
 
 
 class TeacherRecipe(Section):
@@ -311,3 +327,4 @@ class TeachStep(Section):
     ema: Decay
     weights: dict[Task, Weight]
     initial: str
+    unpaired: UnpairedSettings | None = None

@@ -157,6 +157,11 @@ def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
         place: Place = ("training", "pairs", "assets")
         pairs = training.pairs.model_copy(update={"assets": look.folder(place, assets, pictures=False)})
         training = training.model_copy(update={"pairs": pairs})
+    if training.unpaired is not None:
+        named = training.unpaired.photos
+        folders = [look.folder(("training", "unpaired", "photos", i), t, pictures=True) for i, t in enumerate(named)]
+        unpaired = training.unpaired.model_copy(update={"photos": tuple(folders)})
+        training = training.model_copy(update={"unpaired": unpaired})
     if initial:
         training = training.model_copy(update={"initial": look.teacher(("training", "initial"), initial)})
     return recipe.model_copy(update={"training": training})

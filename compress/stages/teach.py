@@ -1,8 +1,9 @@
 """Stage `teach`: train KStyleGAN on rendered pairs, small pictures first, and write its weights.
 
-A killed run goes on from its checkpoint; the order of the images follows from the seed alone. The result is
-`teacher.safetensors` (half precision, averaged weights, architecture in the metadata) and a contact sheet of
-validation pairs. Does not cover rendering of the pairs (stage `pairs`) nor adversarial training.
+With photographs (mixed training) each step also sees some, and a discriminator joins late. A killed run goes on from
+its checkpoint; the order of the images follows from the seed alone. The result is `teacher.safetensors` (half
+precision, averaged weights, architecture in the metadata) and a contact sheet of validation pairs. Does not cover
+rendering of the pairs (stage `pairs`).
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError
 from compress.metrics.fidelity import psnr
+from compress.mixture import Mixture
 from compress.pairs import PairBatch, PairBatches
 from compress.recipe import PhaseSettings, TeachStep
 from compress.shards import Shards
 from compress.sheets import Row, contact_sheet
 from compress.tasks import teaching_loss
-from compress.training import Checkpoints, Ema, autocast, cosine, require_finite, set_learning_rate, steps_of
+from compress.training import Checkpoints, Ema, autocast, cosine, require_finite, steps_of
 
 WEIGHTS = "teacher.safetensors"
 CLIP_NORM = 1.0
@@ -44,25 +46,39 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     torch.manual_seed(context.seed)
     network = initial_network(settings, train).to(context.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
+    mixture = Mixture(settings, Shards(inputs["photos"].path), context) if settings.unpaired else None
+    trained = nn.ModuleDict({"teacher": network} | ({"judge": mixture.judge.heads} if mixture else {}))
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+    if mixture:
+        optimizer.add_param_group({"params": list(mixture.judge.heads.parameters()), "betas": (0.0, 0.99)})
     ema = Ema(network, settings.ema)
-    checkpoints = Checkpoints(folder, network, optimizer, ema, seconds=120)
+    checkpoints = Checkpoints(folder, trained, optimizer, ema, seconds=120)
     done = checkpoints.resume()
     total = sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
     with context.progress.task("teach", total, unit="steps", done=done) as task:
         for step, phase, batch in lessons(settings.phases, train, context.seed, done):
-            set_learning_rate(optimizer, phase.learning_rate * (FLOOR + (1 - FLOOR) * cosine(step, total, 1.0)))
+            optimizer.param_groups[0]["lr"] = phase.learning_rate * (FLOOR + (1 - FLOOR) * cosine(step, total, 1.0))
+            batch = to_device(batch, context.device)
             with autocast(settings.precision, context.device):
-                output = network(batch.photo.to(context.device))
-            loss, parts = teaching_loss(output, to_device(batch, context.device), settings.weights)
+                output = network(batch.photo)
+            loss, parts = teaching_loss(output, batch, settings.weights)
+            shown: dict[str, float] = {"picture": parts["picture"], "flow": parts["flow"]}
+            if mixture:
+                mixed, unpaired = mixture.losses(network, phase, step, total, output.image)
+                loss = loss + mixed
+                shown |= unpaired
             require_finite(loss.detach(), step, "teach")
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+            if mixture:
+                mixture.judge.zero_grad(set_to_none=True)  # it is not the teacher's to make the judge milder
             optimizer.step()
+            if mixture:
+                shown |= mixture.teach_judge(optimizer, batch.cartoon, step)
             ema.update(step)
             checkpoints.maybe_save(step + 1)
-            task.advance(1, loss=float(loss.detach()), picture=parts["picture"], flow=parts["flow"])
+            task.advance(1, loss=float(loss.detach()), **shown)
     ema.copy_to(network)
     network.eval()
     images = sum(phase.images for phase in settings.phases)
