@@ -64,9 +64,19 @@ def test_processes_give_the_same_samples_in_order(samples: list[Sample]) -> None
 
 
 def test_photo_alone_is_the_photo_of_the_pair(renderer: PairRenderer, samples: list[Sample]) -> None:
-    photo, points = renderer.photo(21, 4)
-    assert np.array_equal(photo, samples[4]["photo"])
-    assert np.array_equal(points, samples[4]["points"])
+    sample = renderer.photo(21, 4)
+    assert all(np.array_equal(sample[name], samples[4][name]) for name in ("photo", "points", "facts"))
+
+
+def test_photo_tells_pose_and_light_as_the_pair_does(renderer: PairRenderer, samples: list[Sample]) -> None:
+    for index in range(4):
+        sample, rotation = renderer.photo(21, index), samples[index]["rotation"]
+        ahead = rotation @ [0, 0, 1]
+        assert np.degrees(np.arctan2(ahead[0], ahead[2])) == pytest.approx(
+            sample["yaw"], abs=2
+        )  # 2: the frame is level
+        assert rotation @ sample["key_light"][0] == pytest.approx(samples[index]["key_light"][0], abs=1e-5)
+        assert sample["glasses"] == (LABELS["glasses"] in samples[index]["labels_photo"])
 
 
 def test_position_and_pose_project_to_their_own_pixels(samples: list[Sample]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from compress import faces, photos
 from compress.context import Context
 from compress.errors import InputError
+from compress.facts import Facts
 from compress.photos import Face
 from compress.recipe import InputSettings
 from compress.shards import Shards, ShardWriter
@@ -24,7 +25,11 @@ POINTS = np.array([[20, 20], [40, 20], [30, 30], [22, 40], [38, 40]], np.float32
 
 def fake_render_many(seed: int, indices: range, size: int, **_: Any) -> Iterator[dict[str, np.ndarray]]:
     for index in indices:
-        yield {"photo": np.full((size, size, 3), index, np.uint8), "points": POINTS}
+        yield {
+            "photo": np.full((size, size, 3), index, np.uint8), "points": POINTS, "glasses": np.array(index == 1),
+            "facts": np.array([1, 0, 0, 0, 0, 1, 0, 0], np.float32), "yaw": np.array(20 * index, np.float32),
+            "skin_tone": np.full(3, 0.5, np.float32), "key_light": np.array([[0, 0, 1], [1, 1, 1]], np.float32),
+        }  # fmt: skip
 
 
 def fake_detect(image: np.ndarray) -> list[Face]:
@@ -57,6 +62,32 @@ def test_inputs_are_rendered_faces_then_photographs(tmp_path: Path) -> None:
     assert rows["name"].tolist() == [b"render-7-0", b"render-7-1", b"render-7-2", b"album/sub/a.png"]
     assert rows["photo"].shape == (4, SIZE, SIZE, 3) and rows["photo"][2, 0, 0, 0] == 2
     assert numbers == {"rendered": 3, "photographs": 1, "skipped": {}}
+
+
+def test_inputs_know_who_is_in_a_render(tmp_path: Path) -> None:
+    inputs.run(settings(3), {}, tmp_path / "out", Context())
+    rows = Shards(tmp_path / "out").read(range(3))
+    assert rows["person"].tolist() == rows["name"].tolist()
+    assert rows["glasses"].tolist() == [b"no", b"yes", b"no"]
+    assert rows["pose"].tolist() == [b"frontal", b"turned", b"profile"]
+
+
+def test_inputs_know_of_photographs_what_the_table_says(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_photo(tmp_path / "album" / f"{name}.png", 200)
+    (tmp_path / "facts.csv").write_text("file,person,age\nalbum/a.png,anna,senior\nalbum/c.png,anna,\n")
+    chosen = settings(0, tmp_path / "album").model_copy(update={"facts": str(tmp_path / "facts.csv")})
+    inputs.run(chosen, {}, tmp_path / "out", Context())
+    rows = Shards(tmp_path / "out").read(range(3))
+    assert rows["person"].tolist() == [b"anna", b"album/b.png", b"anna"]
+    assert rows["age"].tolist() == [b"senior", b"", b""] and set(rows["pose"].tolist()) == {b""}
+
+
+def test_inputs_table_of_facts_without_photographs_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "facts.csv").write_text("file\na.png\n")
+    chosen = settings(1).model_copy(update={"facts": str(tmp_path / "facts.csv")})
+    with pytest.raises(InputError, match="line 2: 'a.png' is none of the 0 photographs"):
+        inputs.run(chosen, {}, tmp_path / "out", Context())
 
 
 def test_inputs_points_lie_in_the_aligned_picture(tmp_path: Path) -> None:
@@ -108,7 +139,7 @@ def test_inputs_resumed_are_those_of_one_run(tmp_path: Path, stored: int) -> Non
 
 def test_inputs_long_names_keep_their_end() -> None:
     portrait = inputs.Portrait(np.zeros((2, 2, 3), np.uint8), POINTS)
-    name = inputs.sample(portrait, 1, "a" * 200 + "/last.png")["name"]
+    name = inputs.sample(portrait, 1, "a" * 200 + "/last.png", Facts("anna"))["name"]
     assert name.dtype == "S120" and name.item().endswith(b"a/last.png")
 
 

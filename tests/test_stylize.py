@@ -27,7 +27,7 @@ SAME_POINTS = 0.03  # share of the aligned picture
 @pytest.fixture(scope="module")
 def portrait() -> np.ndarray:
     """A rendered face on a wider canvas."""
-    photo, _ = PairRenderer(size=192).photo(11, 3)
+    photo = PairRenderer(size=192).photo(11, 3)["photo"]
     return np.pad(photo, ((40, 24), (60, 30), (0, 0)), mode="edge")
 
 

@@ -5,6 +5,7 @@ Sample (seed, index) depends on these two numbers, the size and the assets alone
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ def face_points(positions: Array, landmarks: npt.NDArray[np.int32]) -> Array:
     """Five points [5, 3] in image order: eyes from the left of the picture, nose tip, mouth corners."""
     at = positions[landmarks]
     return np.stack([at[LIDS_RIGHT].mean(0), at[LIDS_LEFT].mean(0), at[NOSE], at[MOUTH[0]], at[MOUTH[1]]])
+
+
+def facts(person: Person) -> Array:
+    """The renderer's numbers of a person [8]: see `PairRenderer.pair`."""
+    return np.array([person.male, person.old, person.child, *person.ancestry, person.melanin, person.beard], np.float32)
 
 
 def turn_scene(posed: Posed, turn: Array) -> Posed:
@@ -124,11 +130,28 @@ class PairRenderer:
             self.atlas, subject.person, mean, subject.posed, subject.topology, subject.scene, self.size, False
         )
 
-    def photo(self, seed: int, index: int) -> tuple[npt.NDArray[np.uint8], Array]:
-        """The photo-like view alone: picture [S, S, 3] uint8 and its five points [5, 2] in pixels."""
+    def photo(self, seed: int, index: int) -> Sample:
+        """The photo-like view alone, and what is known of its person and light.
+
+        photo: uint8 [S, S, 3]. points: float32 [5, 2] in pixels. facts: as of `pair`. skin_tone: float32 [3], mean
+        albedo of the skin in linear light. glasses: uint8, 1 where worn. yaw, pitch: float32 degrees of the head, 0
+        towards the camera. key_light: float32 [2, 3], direction to it in the head's axes (as `position`) and colour.
+        softness: float32, width of its shadows' edges.
+        """
         subject = self._sample(seed, index)
+        person, pose, lighting = subject.person, subject.pose, subject.scene.lighting
         points = face_points(subject.posed.positions, self.head.landmarks)
-        return self._photo(subject).image, subject.scene.camera.project(points, self.size)[:, :2]
+        return {
+            "photo": self._photo(subject).image,
+            "points": subject.scene.camera.project(points, self.size)[:, :2],
+            "facts": facts(person),
+            "skin_tone": person.skin_tone,
+            "glasses": np.array(person.glasses[0] > 0, np.uint8),
+            "yaw": np.array(math.degrees(pose.yaw), np.float32),
+            "pitch": np.array(math.degrees(pose.pitch), np.float32),
+            "key_light": np.stack([subject.posed.rotation.T @ lighting.key, lighting.key_colour]).astype(np.float32),
+            "softness": np.array(lighting.softness, np.float32),
+        }
 
     def pair(self, seed: int, index: int) -> Sample:
         """Photo, cartoon and ground truth of sample (seed, index); S is the size.
@@ -157,7 +180,6 @@ class PairRenderer:
     def _truth(self, subject: Subject, photo: View, drawn: Posed, cartoon: View) -> Sample:
         """Collect pictures and ground truth."""
         size, camera, posed = self.size, subject.scene.camera, subject.posed
-        person = subject.person
         flow, visible = self._flow(subject, photo, cartoon)
         faces = subject.topology.faces
         centred = np.concatenate([posed.positions, posed.normals], 1)
@@ -168,7 +190,6 @@ class PairRenderer:
         normal = normal / (np.linalg.norm(normal, axis=2, keepdims=True) + 1e-6)
         depth = (where[..., 2] - posed.pivot[2]) / (HEAD_HEIGHT / 2)
         points = face_points(posed.positions, self.head.landmarks)
-        facts = [person.male, person.old, person.child, *person.ancestry, person.melanin, person.beard]
         return {
             "photo": photo.image,
             "cartoon": cartoon.image,
@@ -189,10 +210,10 @@ class PairRenderer:
             "camera": np.array(
                 [camera.distance, camera.focal, camera.zoom, camera.centre_x, camera.centre_y], np.float32
             ),
-            "coefficients": self.population.target_weights(person, subject.pose.units),
+            "coefficients": self.population.target_weights(subject.person, subject.pose.units),
             "light": subject.scene.lighting.harmonics,
             "key_light": np.stack([subject.scene.lighting.key, subject.scene.lighting.key_colour]),
-            "facts": np.array(facts, np.float32),
+            "facts": facts(subject.person),
         }
 
     def _flow(self, subject: Subject, photo: View, cartoon: View) -> tuple[Array, npt.NDArray[np.bool_]]:

@@ -32,10 +32,7 @@ def _renderer(size: int, assets: Path | None) -> PairRenderer:
 def _render(size: int, assets: Path | None, what: str, seed: int, index: int) -> Sample:
     """One sample as a dictionary."""
     renderer = _renderer(size, assets)
-    if what == "pair":
-        return renderer.pair(seed, index)
-    photo, points = renderer.photo(seed, index)
-    return {"photo": photo, "points": points}
+    return renderer.pair(seed, index) if what == "pair" else renderer.photo(seed, index)
 
 
 def render_many(
@@ -48,7 +45,7 @@ def render_many(
 ) -> Iterator[Sample]:
     """Yield sample (seed, index) for every index, in order.
 
-    what is "pair" (all fields of PairRenderer.pair) or "photo" (photo uint8 [S, S, 3] and points float32 [5, 2]).
+    what is "pair" or "photo": all fields of that method of PairRenderer.
     processes > 1 starts that many workers with the spawn method. Raises InputError for another `what`.
     """
     if what not in WHATS:

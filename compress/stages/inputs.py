@@ -1,5 +1,6 @@
 """Stage `inputs` (also `test-inputs`): aligned portraits as shards, rendered ones first, then photographs.
 
+Beside each stands what is known of its person (`compress.facts`): exactly for renders, from `facts` for photographs.
 Rendered portrait i depends on (seed, i) alone. Photographs are read, their largest face is found and aligned; one that
 cannot be used is skipped and named with the reason in `skipped.json`. Resumes behind the last whole shard. Not covered:
 teacher outputs (stage targets) and augmentation (batches.py).
@@ -21,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress import faces, photos
+from compress import faces, facts, photos
 from compress.artifact import Artifact, write_json
 from compress.context import Context
 from compress.errors import InputError
+from compress.facts import Facts
 from compress.shards import ShardWriter
 
 if TYPE_CHECKING:
@@ -51,14 +53,16 @@ class Portrait:
 def run(settings: InputSettings, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
     """Write the shards and return how many portraits are rendered, photographed and skipped, with the skipped names.
 
-    Raises InputError for a folder without pictures, photographs of which none can be used, and an empty set.
+    Raises InputError for a folder without pictures, photographs of which none can be used, an empty set, and a table of
+    facts that is not about these photographs.
     """
     paths = [path for place in settings.photos for path in photos.find(place)]
     if settings.rendered == 0 and not paths:
         raise InputError("inputs: 0 portraits; raise rendered or name a folder in photos")
+    people = identify(settings, paths)
     with ShardWriter(folder, SHARD_SIZE) as writer:
         render(settings, writer, context)
-        skipped = photograph(settings, paths, writer, folder / SKIPPED, context)
+        skipped = photograph(settings, people, writer, folder / SKIPPED, context)
         photographed = writer.count - settings.rendered
     if paths and not photographed:
         first, reason = next(iter(skipped.items()))
@@ -77,17 +81,18 @@ def render(settings: InputSettings, writer: ShardWriter, context: Context) -> No
     with context.progress.task("rendering", settings.rendered, done=writer.count) as task:
         rendered = faces.render_many(seed, indices, settings.size, processes=processes, what="photo")
         for index, face in zip(indices, rendered):
-            portrait = Portrait(face["photo"], face["points"])
-            writer.add(sample(portrait, RENDERED, f"render-{seed}-{index}"))
+            name = f"render-{seed}-{index}"
+            writer.add(sample(Portrait(face["photo"], face["points"]), RENDERED, name, facts.of_render(name, face)))
             task.advance()
 
 
 def photograph(
-    settings: InputSettings, paths: Sequence[Path], writer: ShardWriter, record: Path, context: Context
+    settings: InputSettings, people: Mapping[Path, Facts], writer: ShardWriter, record: Path, context: Context
 ) -> dict[str, str]:
     """Add the photographs that are missing; returns reasons by path of those that cannot be used."""
-    if not paths:
+    if not people:
         return {}
+    paths = list(people)
     skipped: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     left = remaining(paths, writer.count - settings.rendered, skipped)
     names = photo_names(settings.photos, paths)
@@ -97,9 +102,16 @@ def photograph(
                 skipped[str(path)] = found
                 write_json(record, skipped)
             else:
-                writer.add(sample(found, PHOTOGRAPH, names[path]))
+                writer.add(sample(found, PHOTOGRAPH, names[path], people[path]))
             task.advance()
     return {str(path): skipped[str(path)] for path in paths if str(path) in skipped}
+
+
+def identify(settings: InputSettings, paths: Sequence[Path]) -> dict[Path, Facts]:
+    """Who is in each photograph: what the recipe's table of facts says, else a person of its own."""
+    names = photo_names(settings.photos, paths)
+    known = facts.read(Path(settings.facts), paths, names) if settings.facts else {}
+    return {path: known.get(path, Facts(names[path])) for path in paths}
 
 
 def remaining(paths: Sequence[Path], stored: int, skipped: Mapping[str, str]) -> Sequence[Path]:
@@ -147,11 +159,12 @@ def portrait(path: Path, size: int) -> Portrait | str:
     return Portrait(aligned, photos.transform(found[0].points, matrix))
 
 
-def sample(portrait: Portrait, source: int, name: str) -> dict[str, NDArray[Any]]:
+def sample(portrait: Portrait, source: int, name: str, who: Facts) -> dict[str, NDArray[Any]]:
     """One sample of the shards; of a long name the end is kept."""
     return {
         "photo": portrait.photo,
         "points": portrait.points.astype(np.float32),
         "source": np.array(source, np.uint8),
         "name": np.array(name.encode()[-NAME_BYTES:], f"S{NAME_BYTES}"),
+        **facts.fields(who),
     }
