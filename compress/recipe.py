@@ -7,7 +7,7 @@ recipe is `compress.plan`. No field has a hidden meaning: an absent field has th
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -44,6 +44,10 @@ Gate = Literal[
     "parameters", "size_bytes", "latency_ms", "latency_p95_ms", "peak_memory_bytes", "int8_speedup",
     "int8_core_speedup",
 ]  # fmt: skip
+Way = Literal["network", "onnx", "program", "pairs", "python"]
+WAYS: tuple[Way, ...] = get_args(Way)
+Colour = Literal["rgb", "bgr"]
+Oddity = Literal["random", "colour", "unchanged"]
 
 
 class Section(BaseModel):
@@ -54,9 +58,36 @@ class Section(BaseModel):
 
 
 class TeacherSettings(Section):
-    """Which network is imitated."""
+    """What is imitated, in one of five ways, and how it wants its pictures; the ways exclude each other."""
 
-    network: str = Field(min_length=1, description="name of a shipped teacher, or path of a .safetensors file")
+    network: str = Field(default="", description="name of a shipped teacher, or path of a .safetensors file")
+    onnx: str = Field(default="", description="path of an .onnx file")
+    program: str = Field(default="", description="path of a .pt2 file, written by torch.export.save")
+    pairs: str = Field(default="", description="folder with the folders photos and results, files of equal names")
+    python: str = Field(default="", description="path of a .py file; it is executed, so trust must be true")
+    factory: str = Field(default="", description="name of the function in the .py file that makes the teacher")
+    files: tuple[str, ...] = Field(default=(), description="further files that the .py file reads")
+    trust: bool = Field(default=False, description="whether the .py file may be executed")
+    style: int = Field(default=0, ge=0, le=1023, description="number of the style, for a network with several")
+    size: int = Field(default=0, ge=0, le=2048, description="pixels a side that it works at; 0 is the inputs' own")
+    input_range: Range = Field(default="-1..1", description="values of the pixels that it takes")
+    output_range: Range = Field(default="-1..1", description="values of the pixels that it gives")
+    input_colour: Colour = Field(default="rgb", description="order of the channels that it takes")
+    output_colour: Colour = Field(default="rgb", description="order of the channels that it gives")
+    outputs: dict[Literal["image", "maps", "tap"], str] = Field(
+        default={}, description="names of its outputs; without one the only output is the image"
+    )
+    accept: tuple[Oddity, ...] = Field(default=(), description="findings of the self-check that are intended")
+
+    @property
+    def way(self) -> Way:
+        """Which of the five ways names the teacher."""
+        return next(way for way in WAYS if getattr(self, way))
+
+    @property
+    def path(self) -> str:
+        """The name or path that stands there."""
+        return str(getattr(self, self.way))
 
 
 class InputSettings(Section):
