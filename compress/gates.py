@@ -1,12 +1,13 @@
 """Gates: what a candidate must reach before it is published, and how a verdict is made of measured numbers.
 
 Rules, for every gate:
-- it passes only if the bound of its 95 % interval does: the lower end for a minimum, the upper end for a maximum;
-  counted numbers (bytes, MACs) have no interval;
+- it passes only if its whole 95 % interval is within the bounds; it has failed if the value itself is not; if the value
+  is but its interval is not, or if there are too few images, it is undecided, which does not pass either: the detail
+  says about how many more images would tell. Counted numbers (bytes, MACs) have no interval and are never undecided;
 - gates on images are judged for each part of the test set on its own, `rendered` and `photographs`, if it has at least
   30 images; a smaller part is named in the verdict as not judged, and at least one part must be large enough;
-- a 5th percentile needs 72 images: with fewer, even the worst image seen is no 95 % bound for it. The gate is then
-  undecided, which does not pass;
+- images of one person count once: what has too few independent samples asks for more people;
+- a 5th percentile needs 72: with fewer, even the worst image seen is no 95 % bound for it;
 - a gate that is unknown, or whose number could not be computed, is an error, never a pass.
 
 This module imports nothing heavy, so that recipes can be checked against its table. It measures nothing.
@@ -15,6 +16,7 @@ This module imports nothing heavy, so that recipes can be checked against its ta
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
@@ -24,19 +26,42 @@ from compress.metrics.estimate import Estimate
 
 FEWEST_IMAGES = 30
 FEWEST_FOR_P5 = 72  # the first n of 0.95^n < 0.025: at least one image then lies below the true 5th percentile
+FEWEST_IN_GROUP = 20
+FEWEST_VIDEOS = 4
+MOST_TOLD = 100  # times the sample; what would need more than that is told as "over"
 PARTS = ("rendered", "photographs")
 WHOLE = "model"
+
+State = Literal["passed", "failed", "undecided"]
+Better = Literal["higher", "lower", "near 1"]
+Backbone = Literal["", "identity", "features", "landmarks"]
+Needs = Literal["", "float", "torch", "motion", "groups", "openvino"]
+NEEDS: dict[Needs, str] = {
+    "": "",
+    "float": "the float student beside the int8 one",
+    "torch": "the student's torch network, which only a run of the recipe has",
+    "motion": "the teacher's pictures of changed photographs and videos (test.steadiness)",
+    "groups": "labels, which renders have and photographs get from test.facts",
+    "openvino": "OpenVINO installed",
+}
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One row of the table; `better` says which bound a recipe normally gives."""
+    """One row of the table; `better` says which bound a recipe normally gives.
+
+    `backbone` is the role of the network that the number depends on, `needs` what must be at hand to measure it,
+    `fewest` the independent samples below which nothing is decided, `sample` what they are.
+    """
 
     meaning: str
     unit: str
-    better: Literal["higher", "lower", "near 1"]
+    better: Better
     per_image: bool = True
     fewest: int = FEWEST_IMAGES
+    backbone: Backbone = ""
+    needs: Needs = ""
+    sample: Literal["images", "videos", "rounds"] = "images"
 
 
 class Bound(Protocol):
@@ -49,28 +74,86 @@ class Bound(Protocol):
     def max(self) -> float | None: ...
 
 
+def _features(meaning: str, better: Better, needs: Needs = "", fewest: int = FEWEST_IMAGES) -> Gate:
+    return Gate(meaning, "", better, fewest=fewest, backbone="features", needs=needs)
+
+
+def _identity(meaning: str, needs: Needs = "", fewest: int = FEWEST_IMAGES, better: Better = "higher") -> Gate:
+    return Gate(meaning, "cosine", better, fewest=fewest, backbone="identity", needs=needs)
+
+
+def _steady(change: str) -> Gate:
+    return Gate(f"Error under {change} of the photo over the teacher's", "", "lower", needs="motion")
+
+
+def _of_model(meaning: str, unit: str, better: Better, needs: Needs = "") -> Gate:
+    return Gate(meaning, unit, better, per_image=False, fewest=1, needs=needs)
+
+
+def _timed(meaning: str, unit: str, better: Better) -> Gate:
+    return Gate(meaning, unit, better, per_image=False, fewest=1, sample="rounds")
+
+
+_LEVELS = "levels of 255"
 GATES: dict[str, Gate] = {
     "psnr_mean_db": Gate("PSNR to the teacher, mean", "dB", "higher"),
     "psnr_p5_db": Gate("PSNR to the teacher, 5th percentile", "dB", "higher", fewest=FEWEST_FOR_P5),
     "ssim_mean": Gate("Structural similarity to the teacher, mean", "", "higher"),
     "ssim_p5": Gate("Structural similarity to the teacher, 5th percentile", "", "higher", fewest=FEWEST_FOR_P5),
-    "perceptual_mean": Gate("Distance to the teacher in feature space, mean", "", "lower"),
+    "ms_ssim_mean": Gate("Structural similarity over several scales, mean", "", "higher"),
+    "perceptual_mean": _features("Distance to the teacher in feature space, mean", "lower"),
     "haar_ratio": Gate("Fine detail relative to the teacher (Haar, 3 levels)", "", "near 1"),
     "haar_finest_ratio": Gate("Detail at the finest Haar level relative to the teacher", "", "near 1"),
-    "kid_delta_upper": Gate("KID to the teacher's pictures (the teacher against itself is 0)", "", "lower"),
-    "identity_delta_mean": Gate("Likeness to the photo less the teacher's, mean", "cosine", "higher"),
-    "identity_delta_p5": Gate("Likeness less the teacher's, 5th percentile", "cosine", "higher", fewest=FEWEST_FOR_P5),
-    "rank1_relative": Gate("Pictures that find their photo (rank 1) relative to the teacher", "", "higher"),
-    "int8_psnr_db": Gate("int8 against the float student, mean PSNR", "dB", "higher"),
-    "int8_identity_delta_mean": Gate("Likeness to the photo less the float student's, mean", "cosine", "higher"),
-    "parity_float_levels": Gate("Runtime against torch, float file, 99.9 % of values", "levels of 255", "lower", False),
-    "parity_int8_levels": Gate("Runtime against torch, int8 file, 99.9 % of values", "levels of 255", "lower", False),
-    "integer_convolutions": Gate("Convolutions executed in integers", "share", "higher", False),
-    "macs": Gate("True multiply-accumulates of the core", "MACs", "lower", False),
-    "size_bytes": Gate("Size of the exported file", "bytes", "lower", False),
-    "latency_ms": Gate("Median time for one photograph at the budget's size", "ms", "lower", False),
-    "int8_speedup": Gate("Time of the float file over time of the int8 file", "", "higher", False),
-    "int8_core_speedup": Gate("Time of the float core over time of the int8 core", "", "higher", False),
+    "colour_shift_mean": Gate("Colour difference of local means to the teacher (Lab), mean", "delta E", "lower"),
+    "landmark_error_mean": Gate(
+        "Facial points against the teacher's, over the eyes' distance", "", "lower", backbone="landmarks"
+    ),
+    "style_strength": Gate("Share of the teacher's change of the photo (0 is the photo itself)", "", "near 1"),
+    "gram_distance": _features("Style distance to the teacher (the photo's is 1)", "lower"),
+    "kid_delta_upper": _features("KID to the teacher's pictures (the teacher against itself is 0)", "lower"),
+    "sliced_wasserstein": _features("Sliced Wasserstein distance to the set of the teacher's pictures", "lower"),
+    "diversity_ratio": _features("Spread of the pictures relative to that of the teacher's", "near 1"),
+    "identity_delta_mean": _identity("Likeness to the photo less the teacher's, mean"),
+    "identity_delta_p5": _identity("Likeness less the teacher's, 5th percentile", fewest=FEWEST_FOR_P5),
+    "rank1_relative": Gate(
+        "Pictures that find their photo (rank 1) relative to the teacher", "", "higher", backbone="identity"
+    ),
+    "equivariance_shift_ratio": _steady("a shift"),
+    "equivariance_crop_ratio": _steady("a crop"),
+    "equivariance_rotation_ratio": _steady("a small rotation"),
+    "equivariance_jpeg_ratio": _steady("JPEG compression"),
+    "equivariance_noise_ratio": _steady("noise"),
+    "flicker_ratio": Gate(
+        "Flicker in videos over the teacher's", "", "lower", fewest=FEWEST_VIDEOS, needs="motion", sample="videos"
+    ),
+    "group_psnr_gap_db": Gate(
+        "PSNR of the others less the worst group's", "dB", "lower", fewest=FEWEST_IN_GROUP, needs="groups"
+    ),
+    "group_identity_gap": _identity(
+        "Likeness of the others less the worst group's", "groups", FEWEST_IN_GROUP, "lower"
+    ),
+    "group_perceptual_gap": _features(
+        "Distance of the worst group to the teacher less the others'", "lower", "groups", FEWEST_IN_GROUP
+    ),
+    "int8_psnr_db": Gate("int8 against the float student, mean PSNR", "dB", "higher", needs="float"),
+    "int8_identity_delta_mean": _identity("Likeness to the photo less the float student's, mean", "float"),
+    "parity_float_levels": _of_model("Runtime against torch, float file, 99.9 % of values", _LEVELS, "lower", "torch"),
+    "parity_int8_levels": _of_model("Runtime against torch, int8 file, 99.9 % of values", _LEVELS, "lower", "torch"),
+    "parity_unoptimised_levels": _of_model("Runtime with against without graph optimisation", _LEVELS, "lower"),
+    "parity_openvino_levels": _of_model("OpenVINO against ONNX Runtime", _LEVELS, "lower", "openvino"),
+    "integer_convolutions": _of_model("Convolutions executed in integers", "share", "higher"),
+    "macs": _of_model("True multiply-accumulates of the core", "MACs", "lower"),
+    "parameters": _of_model("Parameters of the exported network", "", "lower"),
+    "size_bytes": _of_model("Size of the exported file", "bytes", "lower"),
+    "latency_ms": _timed("Median time for one photograph at the budget's size", "ms", "lower"),
+    "latency_p95_ms": _timed("95th percentile of the time for one photograph", "ms", "lower"),
+    "peak_memory_bytes": _of_model("Peak memory of a process that stylises one photograph", "bytes", "lower"),
+    "int8_speedup": Gate(
+        "Time of the float file over time of the int8 file", "", "higher", False, 1, needs="float", sample="rounds"
+    ),
+    "int8_core_speedup": Gate(
+        "Time of the float core over time of the int8 core", "", "higher", False, 1, needs="float", sample="rounds"
+    ),
 }
 
 
@@ -83,8 +166,13 @@ class GateResult:
     estimate: Estimate
     min: float | None
     max: float | None
-    passed: bool
+    state: State
     detail: str
+
+    @property
+    def passed(self) -> bool:
+        """Only this state lets a candidate through."""
+        return self.state == "passed"
 
     def as_dict(self) -> dict[str, Any]:
         """For verdict.json."""
@@ -93,12 +181,14 @@ class GateResult:
         return {
             "name": self.name,
             "subset": self.subset,
+            "state": self.state,
             "passed": self.passed,
             **self.estimate.as_dict(),
             "bound": bound,
             "unit": gate.unit,
             "meaning": gate.meaning,
             "detail": self.detail,
+            "backbone": gate.backbone,
         }
 
 
@@ -112,6 +202,16 @@ def check_name(name: str) -> None:
         near = difflib.get_close_matches(name, GATES, 1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(GATES)}"
         raise InputError(f"gates.{name}: unknown gate; {hint}")
+
+
+def describe(name: str) -> str:
+    """What gate `name` measures and what it needs, in one line for people. Raises InputError as `check_name` does."""
+    check_name(name)
+    gate = GATES[name]
+    needs = [f"{gate.fewest} {gate.sample}"] if gate.per_image else []
+    needs += [NEEDS[gate.needs]] if gate.needs else []
+    unit = f", in {gate.unit}" if gate.unit else ""
+    return f"{gate.meaning}{unit}" + (f"; needs {' and '.join(needs)}" if needs else "")
 
 
 def judged_parts(counts: Mapping[str, int]) -> list[str]:
@@ -149,22 +249,54 @@ def _judge(name: str, subset: str, bound: Bound, numbers: Mapping[str, Estimate]
     estimate = numbers.get(name)
     if estimate is None or not estimate.finite:
         value = "not measured" if estimate is None else f"{estimate.value:g} ({estimate.lower:g}, {estimate.upper:g})"
-        raise StageError(f"gates.{name} on {subset}: {value}, it cannot be judged; mend the cause or drop it")
-    fewest = GATES[name].fewest
-    if GATES[name].per_image and estimate.n < fewest:
-        detail = f"undecided: {estimate.n} images, needs {fewest - estimate.n} more"
-        return GateResult(name, subset, estimate, bound.min, bound.max, False, detail)
-    problems = []
-    if bound.min is not None and estimate.lower < bound.min:
-        problems.append(_miss(estimate.lower, estimate.value >= bound.min, "below", bound.min))
-    if bound.max is not None and estimate.upper > bound.max:
-        problems.append(_miss(estimate.upper, estimate.value <= bound.max, "above", bound.max))
-    return GateResult(name, subset, estimate, bound.min, bound.max, not problems, "; ".join(problems))
+        needs = NEEDS[GATES[name].needs]
+        cause = f"it needs {needs}; mend that" if needs else "mend the cause"
+        raise StageError(f"gates.{name} on {subset}: {value}, it cannot be judged; {cause} or drop the gate")
+    state, detail = _verdict(GATES[name], bound, estimate)
+    of = f" ({estimate.note})" if estimate.note and detail else ""
+    return GateResult(name, subset, estimate, bound.min, bound.max, state, detail + of)
 
 
-def _miss(end: float, value_holds: bool, side: str, limit: float) -> str:
-    text = f"{_plain(end)} is {side} {_plain(limit)}"
-    return f"{text} (the value holds, its interval does not)" if value_holds else text
+def _verdict(gate: Gate, bound: Bound, estimate: Estimate) -> tuple[State, str]:
+    """State and why; a value that misses its bound is told even where there are too few images to trust it."""
+    sides = [(bound.min, 1, estimate.lower, "below"), (bound.max, -1, estimate.upper, "above")]
+    limits = [(limit, sign, end, side) for limit, sign, end, side in sides if limit is not None]
+    misses = [
+        f"{_plain(estimate.value)} is {side} {_plain(limit)}"
+        for limit, sign, _, side in limits
+        if sign * (estimate.value - limit) < 0
+    ]
+    short = gate.fewest - estimate.clusters if gate.per_image else 0
+    if short > 0:
+        have = f"{estimate.clusters} {_sample(gate, estimate)}"
+        return "undecided", "; ".join([f"undecided: {have}, needs at least {short} more", *misses])
+    if misses:
+        return "failed", "; ".join(misses)
+    open_ends = [(limit, end, side) for limit, sign, end, side in limits if sign * (end - limit) < 0]
+    if not open_ends:
+        return "passed", ""
+    ends = " and ".join(f"{_plain(end)} is {side} {_plain(limit)}" for limit, end, side in open_ends)
+    more = max(_more(estimate, end, limit) for limit, end, _ in open_ends)
+    about = f"about {more:.0f}" if more <= MOST_TOLD * estimate.clusters else f"over {MOST_TOLD * estimate.clusters}"
+    needs = f"undecided: needs {about} more {_sample(gate, estimate)}"
+    return "undecided", f"{needs} (the value holds, the end of its interval does not: {ends})"
+
+
+def _sample(gate: Gate, estimate: Estimate) -> str:
+    return "people" if gate.sample == "images" and estimate.clusters < estimate.n else gate.sample
+
+
+def _more(estimate: Estimate, end: float, limit: float) -> float:
+    """How many more samples bring `end` to `limit` if the value stays: widths shrink with the root of their number.
+
+    Rounded up to two digits, since the value will not stay quite where it is.
+    """
+    room = abs(estimate.value - limit)
+    if not room:
+        return math.inf
+    more = estimate.clusters * ((abs(end - estimate.value) / room) ** 2 - 1)
+    digit: float = 10.0 ** max(0, math.floor(math.log10(more)) - 1)
+    return math.ceil(more / digit) * digit
 
 
 def _plain(number: float) -> str:

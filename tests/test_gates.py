@@ -25,16 +25,19 @@ def test_gate_above_its_minimum_passes() -> None:
     assert judge("psnr_mean_db", GOOD, low=28.5).passed
 
 
-def test_gate_whose_interval_reaches_below_the_minimum_fails() -> None:
+def test_gate_whose_interval_reaches_below_the_minimum_is_undecided() -> None:
     result = judge("psnr_mean_db", GOOD, low=29.5)
-    assert not result.passed
-    assert result.detail == "29 is below 29.5 (the value holds, its interval does not)"
+    assert result.state == "undecided" and not result.passed
+    # Half the width would do: 1 dB instead of 0.5, so four times the images.
+    assert result.detail == (
+        "undecided: needs about 300 more images (the value holds, the end of its interval does not: 29 is below 29.5)"
+    )
 
 
-def test_gate_whose_interval_reaches_above_the_maximum_fails() -> None:
-    result = judge("haar_ratio", Estimate(1.2, 1.15, 1.25, 50), low=0.85, high=1.1)
-    assert not result.passed
-    assert result.detail == "1.25 is above 1.1"
+def test_gate_whose_value_is_above_the_maximum_fails() -> None:
+    result = judge("haar_ratio", Estimate(1.2, 1.05, 1.35, 50), low=0.85, high=1.1)
+    assert result.state == "failed" and not result.passed
+    assert result.detail == "1.2 is above 1.1"
 
 
 def test_large_numbers_are_told_without_exponents() -> None:
@@ -48,7 +51,7 @@ def test_counted_number_passes_at_its_bound() -> None:
 def test_fifth_percentile_of_few_images_is_undecided() -> None:
     result = judge("psnr_p5_db", Estimate(30, 29, 31, 40), low=1)
     assert not result.passed
-    assert result.detail == "undecided: 40 images, needs 32 more"
+    assert result.detail == "undecided: 40 images, needs at least 32 more"
 
 
 def test_every_part_is_judged_on_its_own() -> None:
