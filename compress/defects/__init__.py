@@ -88,7 +88,7 @@ DEFECTS: dict[str, Defect] = {
         "All pictures look like one of two", (0.15, 0.4, 0.9), "opacity", _VARIETY, pictures.mode_collapse
     ),
     "bleached_dark_skin": PictureDefect(
-        "Dark skin is lightened", (0.15, 0.6, 1.5), "exponent", _GAPS, pictures.bleached_dark_skin
+        "Dark skin is lightened", (0.12, 0.4, 1), "exponent", _GAPS, pictures.bleached_dark_skin
     ),
     "smeared_glasses": PictureDefect(
         "Faces with glasses are smeared", (0.8, 2, 5), "px sigma", _GAPS, pictures.smeared_glasses
@@ -103,15 +103,15 @@ DEFECTS: dict[str, Defect] = {
         ("int8_psnr_db", "int8_identity_delta_mean"), models.dead_channels,
     ),
     "clipped_activations": ModelDefect(
-        "Activations of one layer overflow their 8 bits", (1.5, 3, 8), "times too short",
+        "Activations of one layer overflow their 8 bits", (2, 6, 16), "times too short",
         ("int8_psnr_db", "int8_identity_delta_mean"), models.clipped_activations,
     ),
     "saturating_sums": ModelDefect(
-        "Sums of products overflow 16 bits (x86 before VNNI)", (1, 4, 16), "layers",
+        "Sums of products overflow 16 bits (x86 before VNNI)", (0.2, 0.5, 1), "share of channels",
         ("parity_unoptimised_levels", "int8_psnr_db"), models.saturating_sums,
     ),
     "rounded_scales": ModelDefect(
-        "Scales of the weights are rounded too far", (3, 5, 7), "bits lost",
+        "Scales of the weights are rounded too far", (4, 6, 7), "bits lost",
         ("int8_psnr_db", "int8_identity_delta_mean"), models.rounded_scales,
     ),
 }  # fmt: skip

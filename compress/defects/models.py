@@ -79,17 +79,20 @@ def clipped_activations(model: onnx.ModelProto, factor: float) -> None:
         _store(model, node, 1, scale.astype(np.float32))
 
 
-def saturating_sums(model: onnx.ModelProto, layers: float) -> None:
-    """The weights of the first so many layers use all 8 bits instead of 7: pairs of products overflow 16 bits.
+def saturating_sums(model: onnx.ModelProto, share: float) -> None:
+    """Weights use all 8 bits instead of 7, so that pairs of products overflow 16 bits; share of each layer's channels.
 
     The file says the same as before, a little more precisely; but the integer kernels of x86 processors before VNNI add
     two products of up to 255 x 127 in 16 bits. Where they do not (VNNI, ARM), this is no defect.
     """
-    for conv in quantized_convolutions(model)[: max(1, round(layers))]:
-        integers, scale = _constant(model, conv.integers), _constant(model, conv.scale)
+    for conv in quantized_convolutions(model):
+        integers, scale = _constant(model, conv.integers).copy(), _constant(model, conv.scale).copy()
+        first = slice(max(1, round(share * len(integers))))
         gain = _FULL_RANGE / max(int(np.abs(integers.astype(np.int16)).max()), 1)
-        _store(model, conv.dequantize, 0, np.rint(integers * gain).astype(np.int8))
-        _store(model, conv.dequantize, 1, (scale / gain).astype(np.float32))
+        integers[first] = np.rint(integers[first] * gain)
+        scale[first] /= gain
+        _store(model, conv.dequantize, 0, integers)
+        _store(model, conv.dequantize, 1, scale)
 
 
 def rounded_scales(model: onnx.ModelProto, bits: float) -> None:
@@ -126,5 +129,5 @@ def _store(model: onnx.ModelProto, node: onnx.NodeProto, position: int, values: 
     name = f"{node.output[0]}_defect_{position}"
     for tensor in [tensor for tensor in model.graph.initializer if tensor.name == name]:
         model.graph.initializer.remove(tensor)
-    model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
     node.input[position] = name
