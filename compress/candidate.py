@@ -6,6 +6,7 @@ number of photos. It judges nothing; other runtimes than ONNX Runtime are `compr
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,7 +49,10 @@ class Candidate:
         Raises StageError if the runtime refuses the file or it has not exactly one input and one output.
         """
         self.path = path
-        self._session = open_session(path, threads)
+        try:
+            self._session = create_session(path, threads)
+        except FAILURES as error:
+            raise StageError(f"{path}: ONNX Runtime cannot open it ({first_line(error)}); {_WAY_OUT}") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             counts = f"{len(inputs)} inputs and {len(outputs)} outputs"
@@ -73,6 +77,12 @@ class Candidate:
         parts = [self._stylise(photos[start : start + step]) for start in range(0, len(photos), step)]
         return np.concatenate(parts) if parts else np.zeros(photos.shape, np.float32)
 
+    def read_as(self, signature: Signature) -> Candidate:
+        """The same open file, its tensors taken to mean something else."""
+        other = copy.copy(self)
+        other.signature = signature
+        return other
+
     def tensor(self, photos: Bytes) -> Tensor:
         """What one run takes for `photos` uint8 [N, H, W, 3], repeated to the batch that the file wants."""
         size = self.signature.batch or len(photos)
@@ -81,19 +91,11 @@ class Candidate:
     def timed_call(self, tensor: Tensor) -> Callable[[], object]:
         """One run on `tensor` as a callable, nothing else inside, for `compress.metrics.latency`."""
         feed, run = {self.signature.input: tensor}, self._session.run
-        self._run(tensor)
+        self.run(tensor)
         return lambda: run(None, feed)
 
-    def _stylise(self, photos: Bytes) -> Floats:
-        image = self._run(self.tensor(photos))[: len(photos)]
-        expected = self.signature.picture_shape(photos)
-        if image.shape != expected:
-            raise StageError(f"{self.path}: result {image.shape} for photos that need {expected}; {_WAY_OUT}")
-        if not np.isfinite(image).all():
-            raise StageError(f"{self.path}: its picture holds NaN or infinity; train with a lower learning rate")
-        return self.signature.decode(image)
-
-    def _run(self, tensor: Tensor) -> Tensor:
+    def run(self, tensor: Tensor) -> Tensor:
+        """One run as the file has it; raises StageError, caused by the runtime's own, if it fails."""
         try:
             output: Tensor = self._session.run(None, {self.signature.input: tensor})[0]
         except FAILURES as error:
@@ -101,9 +103,18 @@ class Candidate:
             raise StageError(f"{self.path}: fails on a photo {shape} ({first_line(error)}); {_WAY_OUT}") from error
         return output
 
+    def _stylise(self, photos: Bytes) -> Floats:
+        image = self.run(self.tensor(photos))[: len(photos)]
+        expected = self.signature.picture_shape(photos)
+        if image.shape != expected:
+            raise StageError(f"{self.path}: result {image.shape} for photos that need {expected}; {_WAY_OUT}")
+        if not np.isfinite(image).all():
+            raise StageError(f"{self.path}: its picture holds NaN or infinity; train with a lower learning rate")
+        return self.signature.decode(image)
 
-def open_session(path: Path, threads: int = 1, optimise: bool = True) -> ort.InferenceSession:
-    """An ONNX file on the CPU, with or without ONNX Runtime's rewriting of the graph; StageError if it is refused."""
+
+def create_session(path: Path, threads: int = 1, optimise: bool = True) -> ort.InferenceSession:
+    """An ONNX file on the CPU, with or without ONNX Runtime's rewriting of the graph; raises one of `FAILURES`."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -112,10 +123,7 @@ def open_session(path: Path, threads: int = 1, optimise: bool = True) -> ort.Inf
     options.log_severity_level = 3
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except FAILURES as error:
-        raise StageError(f"{path}: ONNX Runtime cannot open it ({first_line(error)}); {_WAY_OUT}") from error
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def open_folder(folder: Path, threads: int = 1) -> tuple[Candidate, Candidate | None]:

@@ -17,7 +17,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Tensor = NDArray[Any]
 
-LAYOUTS = ("NCHW", "NHWC")
+LAYOUTS = ("nchw", "nhwc")
 INPUT_RANGES = ("-1..1", "0..1", "0..255", "imagenet")
 OUTPUT_RANGES = ("-1..1", "0..1", "0..255")
 DTYPES = ("float32", "float16", "uint8")
@@ -32,8 +32,8 @@ class Signature:
 
     input: str = "photo"
     output: str = "image"
-    layout: str = "NCHW"
-    output_layout: str = "NCHW"
+    layout: str = "nchw"
+    output_layout: str = "nchw"
     dtype: str = "float32"
     output_dtype: str = "float32"
     input_range: str = "-1..1"
@@ -48,11 +48,11 @@ class Signature:
             tensor: Tensor = photos
         else:
             tensor = normalised(photos, self.input_range).astype(self.dtype)
-        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2) if self.layout == "NCHW" else tensor)
+        return np.ascontiguousarray(tensor.transpose(0, 3, 1, 2) if self.layout == "nchw" else tensor)
 
     def decode(self, tensor: Tensor) -> Floats:
         """What the file gave as pictures float32 [N, H, W, 3], clipped to [-1, 1]."""
-        pictures = tensor.transpose(0, 2, 3, 1) if self.output_layout == "NCHW" else tensor
+        pictures = tensor.transpose(0, 2, 3, 1) if self.output_layout == "nchw" else tensor
         scale, offset = {"-1..1": (1.0, 0.0), "0..1": (2.0, -1.0), "0..255": (1 / 127.5, -1.0)}[self.output_range]
         decoded: Floats = np.clip(pictures.astype(np.float32) * np.float32(scale) + np.float32(offset), -1, 1)
         return decoded
@@ -60,7 +60,7 @@ class Signature:
     def picture_shape(self, photos: Bytes) -> tuple[int, ...]:
         """Shape of the tensor that answers `photos`."""
         count, height, width = photos.shape[:3]
-        return (count, 3, height, width) if self.output_layout == "NCHW" else (count, height, width, 3)
+        return (count, 3, height, width) if self.output_layout == "nchw" else (count, height, width, 3)
 
     def takes(self, height: int, width: int) -> bool:
         """Whether photos of this size can be given to the file."""
