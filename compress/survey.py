@@ -11,17 +11,18 @@ import hashlib
 import importlib.util
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from compress import teacher_files
 from compress.document import Place
 from compress.errors import RecipeError
 from compress.estimate import core_macs
 from compress.gates import FEWEST_IMAGES, GATES
 from compress.reading import AnyRecipe, Source
-from compress.recipe import InputSettings, Recipe, TeacherRecipe, TierSettings
+from compress.recipe import InputSettings, Recipe, TeacherRecipe, TeacherSettings, TierSettings
 
 # The endings that compress.photos reads; that module imports OpenCV, so a test compares the two.
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"})
@@ -133,10 +134,23 @@ class _Look:
         self.findings.append((place, f"'{text}' is no shipped teacher and no .safetensors file; {hint}"))
         return text
 
+    def pairs(self, settings: TeacherSettings, photos: Sequence[str]) -> None:
+        """A folder of pairs, which every photograph of the recipe must be part of."""
+        root = Path(settings.pairs)
+        results = root / teacher_files.RESULTS
+        if not results.is_dir():
+            self.findings.append((("teacher", "pairs"), f"{results}: there is no such folder; {teacher_files.LAYOUT}"))
+            return
+        folders = [self.path(text) for text in photos]
+        named = [file for folder in folders if folder.is_dir() for file in photo_files(folder)]
+        pictures = photo_files(results)
+        found = teacher_files.pair_findings(root, named, pictures)
+        self.findings += [(("teacher", field), sentence) for field, sentence in found]
+        self.fingerprints[str(root)] = _folder_fingerprint(results, pictures)
+
 
 def _recipe(look: _Look, recipe: Recipe) -> Recipe:
-    network = look.teacher(("teacher", "network"), recipe.teacher.network)
-    teacher = recipe.teacher.model_copy(update={"network": network})
+    teacher = _teacher(look, recipe)
     inputs = _pictures(look, "inputs", recipe.inputs)
     test = _pictures(look, "test", recipe.test)
     judges = recipe.judges
@@ -148,6 +162,30 @@ def _recipe(look: _Look, recipe: Recipe) -> Recipe:
     if not look.findings:
         look.findings += _shortages(recipe, look.photos)
     return recipe.model_copy(update={"teacher": teacher, "inputs": inputs, "test": test, "judges": judges})
+
+
+def _teacher(look: _Look, recipe: Recipe) -> TeacherSettings:
+    """The teacher with absolute paths; its files are looked at and fingerprinted."""
+    settings, place = recipe.teacher, recipe.teacher.way
+    if place == "network":
+        network = look.teacher(("teacher", "network"), settings.network)
+        path = shipped_teachers().get(network, Path(network))
+        if network in look.fingerprints and (sentence := teacher_files.style_finding(path, settings.style)):
+            look.findings.append((("teacher", "style"), sentence))
+        return settings.model_copy(update={"network": network})
+    path = look.path(settings.path)
+    files = tuple(str(look.path(text)) for text in settings.files)
+    settings = settings.model_copy(update={place: str(path), "files": files})
+    if place == "pairs":
+        look.pairs(settings, [*recipe.inputs.photos, *recipe.test.photos])
+        return settings
+    found = list(teacher_files.findings(settings, {recipe.inputs.size, recipe.test.size}))
+    look.findings += [(("teacher", field), sentence) for field, sentence in found]
+    if not found:
+        own = teacher_files.data_files(path) if place == "onnx" else [path]
+        look.fingerprints[str(path)] = "".join(_file_fingerprint(file) for file in own)
+        look.fingerprints |= {file: _file_fingerprint(Path(file)) for file in files if Path(file).is_file()}
+    return settings
 
 
 def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
