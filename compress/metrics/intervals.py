@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from compress.metrics.estimate import CONFIDENCE, Estimate
+from compress.metrics.estimate import CONFIDENCE as CONFIDENCE
+from compress.metrics.estimate import Estimate
 
 Floats = NDArray[np.floating]
 Indices = NDArray[np.int64]
