@@ -30,7 +30,8 @@ FEWEST_IN_GROUP = 20
 FEWEST_VIDEOS = 4
 MOST_TOLD = 100  # times the sample; what would need more than that is told as "over"
 PARTS = ("rendered", "photographs")
-WHOLE = "model"
+WHOLE, MOTION = "model", "motion"
+"""What is judged besides the parts of the test set: the file itself; changed photos and videos."""
 
 State = Literal["passed", "failed", "undecided"]
 Better = Literal["higher", "lower", "near 1"]
@@ -232,17 +233,30 @@ def evaluate(bounds: Mapping[Name, Bound], measured: Measured) -> list[GateResul
     Raises InputError for an unknown gate or one without a bound, StageError for one whose number is missing or not
     finite, or if nothing of the test set was measured.
     """
-    parts = [part for part in measured if part != WHOLE]
     results = []
     for name, bound in bounds.items():
         check_name(name)
         if bound.min is None and bound.max is None:
             raise InputError(f"gates.{name}: neither min nor max is given; give at least one")
-        subsets = parts if GATES[name].per_image else [WHOLE]
+        subsets = _subsets(name, measured)
         if not subsets:
             raise StageError(f"gates.{name}: no part of the test set was measured; this gate cannot be judged")
         results += [_judge(name, subset, bound, measured.get(subset, {})) for subset in subsets]
     return results
+
+
+def _subsets(name: str, measured: Measured) -> list[str]:
+    """What gate `name` is judged on: the file, what moves, or every part of the test set.
+
+    Of people nothing may be known in one part (photographs without labels): groups are judged in the others.
+    """
+    if not GATES[name].per_image:
+        return [WHOLE]
+    if GATES[name].needs == "motion":
+        return [MOTION]
+    parts = [part for part in PARTS if part in measured]
+    known = [part for part in parts if name in measured[part]]
+    return known or parts if GATES[name].needs == "groups" else parts
 
 
 def _judge(name: str, subset: str, bound: Bound, numbers: Mapping[str, Estimate]) -> GateResult:
