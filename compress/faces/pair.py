@@ -103,8 +103,8 @@ class PairRenderer:
         face = image[int(height * 0.3) : int(height * 0.7), int(width * 0.25) : int(width * 0.52), :3]
         return np.asarray(((face / 255.0) ** 2.2).mean((0, 1)), np.float32)
 
-    def _sample(self, seed: int, index: int) -> Subject:
-        """Draw sample (seed, index) and pose it."""
+    def subject(self, seed: int, index: int) -> Subject:
+        """The person, pose and scene of sample (seed, index)."""
         random = np.random.default_rng([seed, index])
         folder = bool(random.random() < 0.6) and bool(self.folder_skins)
         skins = self.folder_skins if folder else self.embedded_skins
@@ -124,7 +124,8 @@ class PairRenderer:
         camera, turn = aim(face_points(posed.positions, self.head.landmarks), framing)
         return Subject(person, pose, topology, turn_scene(posed, turn), Scene(camera, lighting, clothes, film), turn)
 
-    def _photo(self, subject: Subject) -> View:
+    def photograph(self, subject: Subject) -> View:
+        """The photo-like view of a subject."""
         mean = self.skin_means[subject.person.skin]
         return render_view(
             self.atlas, subject.person, mean, subject.posed, subject.topology, subject.scene, self.size, False
@@ -138,11 +139,11 @@ class PairRenderer:
         towards the camera. key_light: float32 [2, 3], direction to it in the head's axes (as `position`) and colour.
         softness: float32, width of its shadows' edges.
         """
-        subject = self._sample(seed, index)
+        subject = self.subject(seed, index)
         person, pose, lighting = subject.person, subject.pose, subject.scene.lighting
         points = face_points(subject.posed.positions, self.head.landmarks)
         return {
-            "photo": self._photo(subject).image,
+            "photo": self.photograph(subject).image,
             "points": subject.scene.camera.project(points, self.size)[:, :2],
             "facts": facts(person),
             "skin_tone": person.skin_tone,
@@ -168,8 +169,8 @@ class PairRenderer:
         key_light: float32 [2, 3] direction and colour. facts: float32 [8] (male, old, child, African, Asian, European
         share, melanin, beard).
         """
-        subject = self._sample(seed, index)
-        photo = self._photo(subject)
+        subject = self.subject(seed, index)
+        photo = self.photograph(subject)
         character = style.stylise_person(subject.person, self.style_map)
         character_pose = style.stylise_pose(subject.pose)
         drawn = turn_scene(self.modeller.pose(character, character_pose, subject.topology, True), subject.turn)
