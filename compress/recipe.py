@@ -47,6 +47,7 @@ Gate = Literal[
 Way = Literal["network", "onnx", "program", "pairs", "python"]
 WAYS: tuple[Way, ...] = get_args(Way)
 Colour = Literal["rgb", "bgr"]
+Output = Literal["image", "maps", "tap"]
 Oddity = Literal["random", "colour", "unchanged"]
 
 
@@ -74,7 +75,7 @@ class TeacherSettings(Section):
     output_range: Range = Field(default="-1..1", description="values of the pixels that it gives")
     input_colour: Colour = Field(default="rgb", description="order of the channels that it takes")
     output_colour: Colour = Field(default="rgb", description="order of the channels that it gives")
-    outputs: dict[Literal["image", "maps", "tap"], str] = Field(
+    outputs: dict[Output, str] = Field(
         default={}, description="names of its outputs; without one the only output is the image"
     )
     accept: tuple[Oddity, ...] = Field(default=(), description="findings of the self-check that are intended")
