@@ -113,8 +113,13 @@ class Candidate:
         return self.signature.decode(image)
 
 
-def create_session(path: Path, threads: int = 1, optimise: bool = True) -> ort.InferenceSession:
-    """An ONNX file on the CPU, with or without ONNX Runtime's rewriting of the graph; raises one of `FAILURES`."""
+def create_session(
+    path: Path, threads: int = 1, optimise: bool = True, optimised: Path | None = None
+) -> ort.InferenceSession:
+    """An ONNX file on the CPU, with or without ONNX Runtime's rewriting of the graph, which goes to `optimised` if given.
+
+    Raises one of `FAILURES`.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -123,6 +128,8 @@ def create_session(path: Path, threads: int = 1, optimise: bool = True) -> ort.I
     options.log_severity_level = 3
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

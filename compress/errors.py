@@ -3,6 +3,7 @@
     KcompressError
     +-- InputError            2  the user's recipe, file or argument is at fault
     |   +-- RecipeError       2  all problems of one recipe file together
+    |   +-- MissingExtraError 2  an optional package that is asked for is not installed
     +-- StageError            3  a stage could not finish
         +-- NonFiniteError    3  a loss or a weight became NaN or infinite
         +-- StorageError      3  the disk is full, read-only, or holds a damaged artifact
@@ -43,6 +44,13 @@ class RecipeError(InputError):
         self.problems = tuple(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         super().__init__("\n  ".join([f"{recipe}: {count}; nothing was started", *self.problems]))
+
+
+class MissingExtraError(InputError):
+    """`place` asks for what only the optional dependencies `extra` of this package can do."""
+
+    def __init__(self, place: str, extra: str) -> None:
+        super().__init__(f"{place}: {extra} is not installed; pip install 'kcompress[{extra}]'")
 
 
 class StageError(KcompressError):

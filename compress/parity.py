@@ -17,7 +17,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from compress import lowering
+from compress import candidate, lowering
 from compress.candidate import Floats
 from compress.errors import StageError
 
@@ -44,19 +44,13 @@ class Parity:
 
 def open_file(path: Path, optimised: Path | None = None) -> ort.InferenceSession:
     """An ONNX file on one thread of the CPU; writes the graph that the runtime made of it to `optimised`."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    if optimised is not None:
-        options.optimized_model_filepath = str(optimised)
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return candidate.create_session(path, optimised=optimised)
 
 
 def compare(path: Path, module: nn.Module, photos: Iterable[Tensor]) -> Parity:
     """Run a file and the torch module it came from on photos [N, 3, H, W] of several sizes."""
     session = open_file(path)
-    differences = []
+    all_found, all_expected = [], []
     with torch.no_grad():
         for photo in photos:
             expected = module(photo).numpy()
@@ -65,10 +59,17 @@ def compare(path: Path, module: nn.Module, photos: Iterable[Tensor]) -> Parity:
                 raise StageError(
                     f"{path}: result {found.shape}, torch gives {expected.shape}; this is a fault of the export"
                 )
-            differences.append(np.abs(found - expected).ravel())
-    difference = np.concatenate(differences).astype(np.float64)
-    levels, most = float(np.percentile(difference, PERCENTILE)), float(difference.max())
-    error = max(float(np.square(difference).mean()), 1e-12)
+            all_found.append(found)
+            all_expected.append(expected)
+    return difference(all_found, all_expected)
+
+
+def difference(found: Iterable[Floats], expected: Iterable[Floats]) -> Parity:
+    """Compare pictures in [-1, 1], array by array of the same shape."""
+    parts = [np.abs(left - right).ravel() for left, right in zip(found, expected, strict=True)]
+    away = np.concatenate(parts).astype(np.float64)
+    levels, most = float(np.percentile(away, PERCENTILE)), float(away.max())
+    error = max(float(np.square(away).mean()), 1e-12)
     return Parity(LEVELS * most, LEVELS * levels, float(10 * np.log10(4 / error)))
 
 
