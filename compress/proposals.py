@@ -1,0 +1,189 @@
+"""Proposes the bound of a gate: between what a clean student shows again and again, and the mildest planted defect.
+
+Pure functions over estimates; nothing is measured here (`compress.calibration`). Two limits decide. `clean`: a value
+drawn anew, with its own interval, stays within it in all but ALARMS of 100 verdicts of all gates together. `defect`:
+the near end of a defect's interval. Where the first comes before the second the bound lies halfway; where not, the
+sample is too small for that defect, and it is told how many images would do. Not proposed: budgets, which nobody can
+measure (MACs, bytes, time, memory).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+from compress.gates import GATES
+from compress.metrics.estimate import Estimate
+
+Side = Literal["min", "max"]
+
+ALARMS = 0.5  # expected in 100 clean verdicts
+Z = NormalDist().inv_cdf(0.975)  # an end of a 95 % interval, in standard errors
+LEVEL = 1.0  # levels of 255 that counted differences of runtimes may move on another machine
+COUNTED_SLACK = 0.02  # of any other counted number
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one gate showed with a defect planted; `expected` if this gate should name it."""
+
+    defect: str
+    strength: str
+    expected: bool
+    estimate: Estimate
+
+    @property
+    def name(self) -> str:
+        """For people: "blur medium"."""
+        return f"{self.defect.replace('_', ' ')} {self.strength}"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Bounds of one gate and why; `unseparated`: expected medium defects, each with the images it would need, or 0."""
+
+    gate: str
+    min: float | None
+    max: float | None
+    clean: Estimate
+    floor: Estimate | None
+    catches: tuple[str, ...]
+    unseparated: tuple[tuple[str, int], ...]
+
+    @property
+    def bounds(self) -> dict[Side, float]:
+        """The sides that are bounded."""
+        both: dict[Side, float | None] = {"min": self.min, "max": self.max}
+        return {side: limit for side, limit in both.items() if limit is not None}
+
+    @property
+    def yaml(self) -> str:
+        """One line for the gates of a recipe."""
+        return f"{self.gate}: {{{', '.join(f'{side}: {_plain(limit)}' for side, limit in self.bounds.items())}}}"
+
+    @property
+    def why(self) -> str:
+        """Clean value with interval, margin, what the bound catches and what it cannot."""
+        clean = self.clean
+        parts = [f"clean {_plain(clean.value)} ({_plain(clean.lower)} to {_plain(clean.upper)}, n {clean.n})"]
+        if self.floor is not None:
+            parts.append(f"teacher against itself {_plain(self.floor.lower)} to {_plain(self.floor.upper)}")
+        parts.append(" and ".join(_margin(clean, side, limit) for side, limit in self.bounds.items()))
+        parts.append(f"catches {', '.join(self.catches)}" if self.catches else "catches no planted medium defect")
+        if self.unseparated:
+            missed = [f"{name} ({f'about {n} images' if n else 'it does not move'})" for name, n in self.unseparated]
+            parts.append(f"cannot separate {', '.join(missed)}")
+        return "; ".join(parts)
+
+
+def sides(gate: str) -> tuple[Side, ...]:
+    """Where a recipe bounds a gate."""
+    better = GATES[gate].better
+    return ("min", "max") if better == "near 1" else ("min",) if better == "higher" else ("max",)
+
+
+def margin_errors(gates: int) -> float:
+    """Standard errors from a clean value to a bound that raises ALARMS in 100 verdicts of so many gates.
+
+    The value was drawn once here and is drawn again in each verdict, hence the root of 2; then the end of the interval
+    must hold as well.
+    """
+    chance = ALARMS / 100 / max(gates, 1)
+    return Z + math.sqrt(2) * NormalDist().inv_cdf(1 - chance)
+
+
+def propose(
+    gate: str, clean: Sequence[Estimate], floor: Estimate | None, trials: Sequence[Trial], gates: int
+) -> Proposal:
+    """Bounds of a gate from clean estimates (one for each part of the test set) and trials; `gates` judge together.
+
+    Raises ValueError without a clean estimate or if one is not finite.
+    """
+    if not clean or not all(estimate.finite for estimate in clean):
+        raise ValueError(f"{gate}: no clean value to start from")
+    limits: dict[Side, float] = {side: _limit(gate, side, clean, floor, trials, gates) for side in sides(gate)}
+    worst = max(
+        clean,
+        key=lambda estimate: abs(estimate.value - 1) if len(limits) > 1 else _sign(sides(gate)[0]) * estimate.value,
+    )
+    caught = [trial for trial in trials if any(_beyond(trial.estimate, side, limit) for side, limit in limits.items())]
+    names = {trial.name for trial in caught}
+    missed = [t for t in trials if t.expected and t.strength == "medium" and t.name not in names]
+    unseparated = tuple((t.name, _images_for(gate, worst, t.estimate, gates)) for t in missed)
+    told = tuple(dict.fromkeys(trial.name for trial in caught if trial.strength == "medium"))
+    return Proposal(gate, limits.get("min"), limits.get("max"), worst, floor, told, unseparated)
+
+
+def _limit(
+    gate: str, side: Side, clean: Sequence[Estimate], floor: Estimate | None, trials: Sequence[Trial], gates: int
+) -> float:
+    """The bound of one side, computed as a maximum: a minimum is the maximum of negated numbers."""
+    sign = _sign(side)
+    least = max(_clean_limit(gate, sign, estimate, gates) for estimate in clean)
+    if GATES[gate].better == "near 1":
+        # A student may well become better than this one: what the teacher itself would show is never beyond a bound.
+        least = max(least, sign * 1.0 + max(margin_errors(gates) * _error(estimate, sign) for estimate in clean))
+    if floor is not None:
+        least = max(least, *(sign * end for end in (floor.lower, floor.upper)))
+    near = [min(sign * t.estimate.lower, sign * t.estimate.upper) for t in trials if t.expected]
+    beyond = [end for end in near if end > least]
+    room = (min(beyond) - least) / 2 if beyond else 0.0
+    return sign * _rounded(least, least + room, max(_error(estimate, sign) for estimate in clean))
+
+
+def _clean_limit(gate: str, sign: int, estimate: Estimate, gates: int) -> float:
+    if estimate.lower == estimate.upper:
+        slack = LEVEL if GATES[gate].unit.startswith("levels") else COUNTED_SLACK * abs(estimate.value)
+        return sign * estimate.value + slack
+    return sign * estimate.value + margin_errors(gates) * _error(estimate, sign)
+
+
+def _error(estimate: Estimate, sign: int) -> float:
+    """Standard error on the side of the bound, which for skewed numbers differs from the other's."""
+    end = estimate.upper if sign > 0 else estimate.lower
+    return abs(end - estimate.value) / Z
+
+
+def _sign(side: Side) -> int:
+    return 1 if side == "max" else -1
+
+
+def _beyond(estimate: Estimate, side: Side, limit: float) -> bool:
+    """Whether the value itself misses the bound, so that the gate fails."""
+    return _sign(side) * (estimate.value - limit) > 0
+
+
+def _images_for(gate: str, clean: Estimate, defect: Estimate, gates: int) -> int:
+    """Images with which clean and defect would be told apart, if widths shrink with the root of their number.
+
+    0 if no number would do: the defect does not move the value towards a bound.
+    """
+    sign = 1 if defect.value > clean.value else -1
+    side: Side = "max" if sign > 0 else "min"
+    start = max(sign * clean.value, sign * 1.0) if GATES[gate].better == "near 1" else sign * clean.value
+    gap = sign * defect.value - start
+    if side not in sides(gate) or gap <= 0:
+        return 0
+    needed = margin_errors(gates) * _error(clean, sign) + Z * _error(defect, -sign)
+    return math.ceil(clean.n * (needed / gap) ** 2)
+
+
+def _rounded(least: float, wanted: float, error: float) -> float:
+    """`wanted` with no more digits than matter, never below `least`."""
+    grain = max(error, (wanted - least), abs(wanted) / 1000, 1e-9) / 2
+    step = 10.0 ** math.floor(math.log10(grain))
+    rounded = round(wanted / step) * step
+    return rounded if rounded >= least else math.ceil(least / step) * step
+
+
+def _margin(clean: Estimate, side: Side, limit: float) -> str:
+    error = _error(clean, _sign(side))
+    away = abs(limit - clean.value)
+    return f"{side} {away / error:.1f} standard errors away" if error > 0 else f"{side} {_plain(away)} away"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.4g}"
