@@ -1,7 +1,8 @@
-"""The command `kcompress`: run, plan, schema, render, stylize.
+"""The command `kcompress`: run, plan, verify, compare, calibrate, schema, render, stylize.
 
 Flags never repeat a field of the recipe; a variant is another YAML file. Exit codes: 0 all gates passed, 1 a gate
-failed, 2 bad input, 3 a stage failed. Errors of ours and of the system leave as one sentence, never as a traceback.
+failed or is undecided, 2 bad input, 3 a stage failed. Errors of ours and of the system leave as one sentence, never as
+a traceback.
 """
 
 from __future__ import annotations
@@ -13,18 +14,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from compress import __version__, process
-from compress.errors import EXIT_PASSED, EXIT_STAGE_FAILED, KcompressError, storage_error
+from compress.errors import EXIT_GATE_FAILED, EXIT_PASSED, EXIT_STAGE_FAILED, KcompressError, storage_error
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+_RANGES = ("-1..1", "0..1", "0..255")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line and return its exit code."""
     process.prepare()
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
         code: int = options.command(options)
@@ -45,22 +51,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line; parsing imports nothing heavy and runs nothing."""
+    root = argparse.ArgumentParser(
         prog="kcompress", description="Compresses heavy 3D-cartoon face stylisation networks into gated int8 students."
     )
-    parser.add_argument("--version", action="version", version=f"kcompress {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    root.add_argument("--version", action="version", version=f"kcompress {__version__}")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
     for name, function, summary in (
         ("run", _run, "execute a recipe; finished steps are reused, an unfinished one is resumed"),
         ("plan", _plan, "print the steps of a recipe, their keys, budgets and estimated time"),
     ):
         command = commands.add_parser(name, help=summary, description=summary)
-        command.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/")
-        command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: ./runs")
+        _of_recipe(command)
         command.set_defaults(command=function)
-    summary = "print the JSON schema of recipes, for editors"
-    commands.add_parser("schema", help=summary, description=summary).set_defaults(command=_schema)
+    _verification(commands)
+    summary = "print which bounds a recipe's gates should have, from its teacher and from planted defects, and why"
+    calibrate = commands.add_parser("calibrate", help=summary, description=summary)
+    _of_recipe(calibrate, "the tier whose finished student is measured; needed if the recipe has several")
+    calibrate.add_argument("--out", type=Path, metavar="FILE", help="write the proposed gates as YAML to this file")
+    calibrate.set_defaults(command=_calibrate)
+    summary = "print the JSON schema of recipes (for editors) or of verdict.json (for build servers)"
+    schema = commands.add_parser("schema", help=summary, description=summary)
+    schema.add_argument("of", nargs="?", choices=("recipe", "verdict"), default="recipe", help="default: recipe")
+    schema.set_defaults(command=_schema)
+    _pictures(commands)
+    return root
+
+
+def _of_recipe(command: argparse.ArgumentParser, tier: str = "") -> None:
+    command.add_argument("recipe", type=Path, metavar="RECIPE", help="a YAML file, see recipes/")
+    if tier:
+        command.add_argument("--tier", metavar="TIER", help=tier)
+    command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: ./runs")
+
+
+def _verification(commands: Commands) -> None:
+    summary = "judge an exported model by the gates of a recipe, without training"
+    verify = commands.add_parser("verify", help=summary, description=summary)
+    _of_recipe(verify, "the tier whose gates judge; needed if the recipe has several")
+    verify.add_argument("--candidate", type=Path, required=True, metavar="FILE", help="the ONNX file to judge")
+    verify.add_argument("--float", type=Path, dest="float_file", metavar="FILE", help="its float version, as ONNX")
+    for name, direction in (("input", "expects"), ("output", "gives")):
+        text = f"values that the file {direction}: {', '.join(_RANGES)} (default: what its type says)"
+        verify.add_argument(f"--{name}-range", choices=_RANGES, default="", metavar="RANGE", help=text)
+    text = "nchw or nhwc (default: what its shape says)"
+    verify.add_argument("--layout", choices=("nchw", "nhwc"), default="", metavar="LAYOUT", help=text)
+    text = "leave this gate out, on record; may be repeated"
+    verify.add_argument("--without", action="append", default=[], metavar="GATE", help=text)
+    verify.set_defaults(command=_verify)
+    summary = "say what got better or worse, beyond noise, than in the first of several runs"
+    compare = commands.add_parser("compare", help=summary, description=summary)
+    compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="runs/NAME, or a folder of its candidates/")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="write a page with plots to this .html file")
+    compare.add_argument("--markdown", type=Path, metavar="FILE", help="write a summary for a job's page to this file")
+    compare.add_argument("--fail-on-worse", action="store_true", help="exit with 1 if anything got worse")
+    compare.set_defaults(command=_compare)
+
+
+def _pictures(commands: Commands) -> None:
     summary = "draw a sheet of rendered pairs of photo and cartoon"
     render = commands.add_parser("render", help=summary, description=summary)
     render.add_argument("--count", type=_whole(1, 10_000), default=64, metavar="N", help="pairs (default: 64)")
@@ -74,7 +123,17 @@ def _parser() -> argparse.ArgumentParser:
     stylize.add_argument("photos", nargs="+", metavar="PHOTO", help="photographs of any size")
     stylize.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     stylize.set_defaults(command=_stylize)
-    return parser
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--input-range -1..1` as one argument: the parser would take -1..1 for an option of its own."""
+    joined: list[str] = []
+    for argument in arguments:
+        if argument in _RANGES and joined and joined[-1] in ("--input-range", "--output-range"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 # Each command imports what it needs itself: `plan` must not wait for torch.
@@ -98,12 +157,55 @@ def _plan(options: argparse.Namespace) -> int:
     return EXIT_PASSED
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from compress.context import Progress
+    from compress.run import verify
+    from compress.verification import verification_plan
+
+    names = ("candidate", "tier", "float_file", "input_range", "output_range", "layout", "without")
+    plan = verification_plan(options.recipe, **{name: getattr(options, name) for name in names})
+    return verify(plan, options.runs, Progress())
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from compress.artifact import write_text
+    from compress.comparison import compare
+    from compress.comparison_text import markdown, table
+
+    found = compare(options.runs)
+    for line in table(found):
+        print(line)
+    if options.markdown:
+        write_text(options.markdown, markdown(found))
+    if options.out:
+        from compress.comparison_page import render
+
+        write_text(options.out, render(found))
+    return EXIT_GATE_FAILED if options.fail_on_worse and found.changed("worse") else EXIT_PASSED
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from compress.artifact import write_text
+    from compress.calibration import calibrate
+    from compress.context import Progress
+    from compress.reading import load
+    from compress.verification import chosen_tier
+
+    tier = chosen_tier(load(options.recipe), options.tier)
+    proposals = calibrate(options.recipe, tier, options.runs, Progress())
+    for line in proposals.table():
+        print(line)
+    if options.out:
+        write_text(options.out, proposals.yaml())
+    return EXIT_PASSED
+
+
 def _schema(options: argparse.Namespace) -> int:
     import json
 
-    from compress.reading import schema
+    from compress import reading, verdict
 
-    print(json.dumps(schema(), indent=2))
+    print(json.dumps((verdict if options.of == "verdict" else reading).schema(), indent=2))
     return EXIT_PASSED
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
 import shutil
 import time
 import traceback
@@ -26,13 +25,13 @@ from compress.errors import (
     EXIT_GATE_FAILED,
     EXIT_PASSED,
     STORAGE_ERRORS,
-    InputError,
     KcompressError,
     NonFiniteError,
     StageError,
     StorageError,
     storage_error,
 )
+from compress.folder import opened, storage
 from compress.plan import STAGES, Plan, Step
 
 StageFunction = Callable[..., Mapping[str, Any]]
@@ -50,32 +49,62 @@ def run(
     functions: Mapping[str, str] = FUNCTIONS,
     device: Callable[[], str] | None = None,
 ) -> int:
-    """Execute `plan` in `runs/<name>`; returns the exit code 0 (all gates passed) or 1 (one failed).
+    """Execute `plan` in `runs/<name>`; returns the exit code 0 (all gates passed) or 1 (one failed or is undecided).
 
     Raises KcompressError when a step cannot finish; what was stored until then is used by the next run.
     """
-    folder = runs / plan.name
-    with _storage(folder):
-        (folder / "steps").mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        with _storage(folder):
+    made: dict[str, Artifact] = {}
+    outcomes: list[publish.Outcome] = []
+    with opened(runs / plan.name) as folder:
+        with storage(folder):
             publish.prepare(folder, plan)
-        made: dict[str, Artifact] = {}
-        outcomes: list[publish.Outcome] = []
-        for number, step in enumerate(plan.steps, 1):
-            title = f"[{number}/{len(plan.steps)}] {step.name}"
-            made[step.name] = _reuse(folder, step, title, progress) or _execute(
-                folder, step, made, title, functions[step.stage], Context(_device(device), progress, step.seed)
-            )
-            with _storage(folder):
+        for step in _carried_out(folder, plan, made, progress, functions, device):
+            with storage(folder):
                 if step.stage == "verify":
                     outcomes.append(publish.publish_tier(folder, step, made, plan.name))
                 published = publish.publish_files(folder, step, made[step.name])
-        with _storage(folder):
+        with storage(folder):
             passed = publish.write_verdict(folder, plan, outcomes)
     for line in [outcome.sentence() for outcome in outcomes] + [f"see {path}" for path in published]:
         progress.log(line)
     return EXIT_PASSED if passed else EXIT_GATE_FAILED
+
+
+def verify(
+    plan: Plan,
+    runs: Path,
+    progress: Progress,
+    functions: Mapping[str, str] = FUNCTIONS,
+    device: Callable[[], str] | None = None,
+) -> int:
+    """Execute a verification plan in `runs/<name>`, whose published tiers stay as they are; exit code as of `run`."""
+    made: dict[str, Artifact] = {}
+    with opened(runs / plan.name) as folder:
+        with storage(folder):
+            publish.discard_candidate(folder, plan)
+        for _ in _carried_out(folder, plan, made, progress, functions, device):
+            pass
+        with storage(folder):
+            outcome = publish.publish_candidate(folder, plan, made)
+    progress.log(outcome.sentence())
+    return EXIT_PASSED if outcome.verdict.passed else EXIT_GATE_FAILED
+
+
+def _carried_out(
+    folder: Path,
+    plan: Plan,
+    made: dict[str, Artifact],
+    progress: Progress,
+    functions: Mapping[str, str],
+    device: Callable[[], str] | None,
+) -> Iterator[Step]:
+    """Each step of `plan` once its artifact stands in `made`: reused, or executed now."""
+    for number, step in enumerate(plan.steps, 1):
+        title = f"[{number}/{len(plan.steps)}] {step.name}"
+        made[step.name] = _reuse(folder, step, title, progress) or _execute(
+            folder, step, made, title, functions[step.stage], Context(_device(device), progress, step.seed)
+        )
+        yield step
 
 
 def states(plan: Plan, runs: Path) -> dict[str, str]:
@@ -99,7 +128,7 @@ def _reuse(folder: Path, step: Step, title: str, progress: Progress) -> Artifact
         found = artifact.load(path)
     except StorageError as error:
         progress.log(f"{title}: damaged, made again ({error})")
-        with _storage(path):
+        with storage(path):
             shutil.rmtree(path)
         return None
     progress.log(f"{title}: finished before, reused")
@@ -114,7 +143,7 @@ def _execute(
     again = "resumed, " if partial.exists() else ""
     context.progress.log(f"{title}: {again}{step.budget}, estimated {duration(step.seconds)}")
     inputs = {role: made[parent] for role, parent in step.inputs.items()}
-    with _storage(partial):
+    with storage(partial):
         partial.mkdir(exist_ok=True)
     with _stopwatch(partial) as elapsed, _explained(folder, step):
         numbers = dict(_stage(function)(step.settings, inputs, partial, context))
@@ -174,14 +203,6 @@ def _stopwatch(partial: Path) -> Iterator[Callable[[], float]]:
 
 
 @contextmanager
-def _storage(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(error, place) from error
-
-
-@contextmanager
 def _explained(folder: Path, step: Step) -> Iterator[None]:
     """A failure of a stage leaves as one sentence with the step's name; an unexpected one leaves a log file too."""
     try:
@@ -206,7 +227,7 @@ def _translated(folder: Path, step: Step, error: BaseException) -> KcompressErro
     if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
         return storage_error(error, folder)
     log = folder / f"error-{step.name}.log"
-    with _storage(log):
+    with storage(log):
         log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     first = (text.splitlines() or [""])[0][:200]
     return StageError(f"stopped by {type(error).__name__} ({first}); the whole of it is in {log}")
@@ -218,24 +239,3 @@ def _require_finite(step: Step, numbers: Mapping[str, Any]) -> None:
             raise NonFiniteError(f"{name} is {value}; lower the learning rate of {step.name}")
         if isinstance(value, Mapping):
             _require_finite(step, value)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One run at a time in a folder; the lock is the operating system's, so a killed run leaves none behind."""
-    import fcntl
-
-    with _storage(folder):
-        file = (folder / ".lock").open("a+", encoding="utf-8")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            way_out = "wait for it, or choose another folder with --runs"
-            raise InputError(f"{folder}: process {holder} is running in it; {way_out}") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield

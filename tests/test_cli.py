@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import small_line
+import small_verdict
 from compress import cli, process
 from compress.errors import StageError
 
@@ -23,7 +24,9 @@ def _small_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from compress import run
 
     monkeypatch.setattr(run.run, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
-    small_line.PASSED.clear()
+    monkeypatch.setattr(run.verify, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
+    monkeypatch.setattr(small_line, "verify", small_verdict.verify)
+    small_verdict.STATES.clear()
     return iter(())
 
 
@@ -38,7 +41,7 @@ def test_run_returns_zero_when_all_gates_passed(tmp_path: Path) -> None:
 
 
 def test_run_returns_one_when_a_gate_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small_line.PASSED["npu"] = False
+    small_verdict.STATES["npu"] = "failed"
     assert cli.main(["run", str(small_line.recipe(tmp_path)), "--runs", str(tmp_path / "runs")]) == 1
     assert "npu: failed 1 of 1 gates, not published" in sentence(capsys)
 
@@ -105,7 +108,7 @@ def test_plan_prints_steps_and_what_is_done(tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
     cli.main(["plan", *arguments])
     after = capsys.readouterr().out
-    assert after.count("done") == 17
+    assert after.count("done") == 19
     assert "about 0 s of work left" in after
 
 

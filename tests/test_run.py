@@ -12,17 +12,20 @@ from typing import Any
 import pytest
 
 import small_line
-from compress import artifact, publish
+import small_verdict
+from compress import artifact, verdict
 from compress.context import Progress
 from compress.errors import InputError, KcompressError, NonFiniteError, StageError, StorageError
 from compress.plan import plan
-from compress.run import run, states
+from compress.run import run, states, verify
+from compress.verification import verification_plan
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> None:
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_line, "verify", small_verdict.verify)
     small_line.CALLS.clear()
-    small_line.PASSED.clear()
+    small_verdict.STATES.clear()
 
 
 def start(folder: Path, text: str = small_line.RECIPE) -> tuple[int, str]:
@@ -45,9 +48,10 @@ def test_run_makes_every_step_and_publishes(tmp_path: Path) -> None:
     code, log = start(tmp_path)
     folder = tmp_path / "runs" / "small"
     assert code == 0
-    assert len(small_line.CALLS) == 17
-    assert json.loads((folder / "verdict.json").read_text())["passed"] is True
-    assert len(json.loads((folder / "plan.json").read_text())["steps"]) == 17
+    assert len(small_line.CALLS) == 19
+    assert verdict.read_run(folder / "verdict.json").passed
+    assert {path.name for path in folder.glob("*.*")} >= {"junit.xml", "summary.md"}
+    assert len(json.loads((folder / "plan.json").read_text())["steps"]) == 19
     assert (folder / "report.html").is_file()
     for tier in ("cpu", "npu"):
         published = artifact.load(folder / "tiers" / tier)
@@ -72,7 +76,7 @@ def test_second_run_reuses_everything_and_says_so(tmp_path: Path) -> None:
     small_line.CALLS.clear()
     code, log = start(tmp_path)
     assert (code, small_line.CALLS) == (0, [])
-    assert log.count("finished before, reused") == 17
+    assert log.count("finished before, reused") == 19
 
 
 def test_changed_setting_runs_only_what_depends_on_it(tmp_path: Path) -> None:
@@ -105,7 +109,7 @@ def test_interrupted_step_keeps_its_checkpoint_and_is_resumed(tmp_path: Path, mo
 
 
 def test_failed_gate_publishes_nothing_for_its_tier_alone(tmp_path: Path) -> None:
-    small_line.PASSED["cpu"] = False
+    small_verdict.STATES["cpu"] = "failed"
     code, log = start(tmp_path)
     folder = tmp_path / "runs" / "small"
     assert code == 1
@@ -113,12 +117,12 @@ def test_failed_gate_publishes_nothing_for_its_tier_alone(tmp_path: Path) -> Non
     assert (folder / "tiers" / "npu" / "model.onnx").is_file()
     assert (folder / "report.html").is_file()
     assert json.loads((folder / "verdict.json").read_text())["passed"] is False
-    assert "cpu: failed 1 of 1 gates, not published: psnr_mean_db 19 (19 is below 20)" in log
+    assert "cpu: failed 1 of 1 gates, not published: psnr_mean_db 18 (18 is below 20)" in log
 
 
 def test_tier_published_earlier_is_removed_when_its_successor_fails(tmp_path: Path) -> None:
     start(tmp_path)
-    small_line.PASSED["cpu"] = False
+    small_verdict.STATES["cpu"] = "failed"
     code, _ = start(tmp_path, small_line.RECIPE.replace("{min: 20}", "{min: 25}"))
     assert code == 1
     assert sorted(path.name for path in (tmp_path / "runs" / "small" / "tiers").iterdir()) == ["npu"]
@@ -194,12 +198,16 @@ def test_number_that_is_not_finite_fails_the_step(tmp_path: Path, monkeypatch: p
 
 def test_verdict_that_contradicts_its_gates_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def contradicting(settings: Any, inputs: Any, folder: Path, context: Any) -> dict[str, Any]:
-        gate = {"name": "psnr_mean_db", "value": 1.0, "passed": False, "detail": ""}
-        artifact.write_json(folder / "verdict.json", {"passed": True, "gates": [gate]})
+        small_verdict.STATES[settings.tier] = "failed"
+        small_verdict.verify(settings, inputs, folder, context)
+        text = (folder / "verdict.json").read_text()
+        (folder / "verdict.json").write_text(
+            text.replace('"tier": "cpu",\n  "passed": false', '"tier": "cpu", "passed": true')
+        )
         return {}
 
     monkeypatch.setattr(small_line, "verify", contradicting)
-    with pytest.raises(StorageError, match="`passed` is True, which its 1 gates do not say"):
+    with pytest.raises(StorageError, match="`passed` is True and `state` failed, which its 1 gates do not say"):
         start(tmp_path)
     assert not (tmp_path / "runs" / "small" / "tiers").exists()
 
@@ -226,12 +234,6 @@ def test_teacher_recipe_publishes_its_weights(tmp_path: Path) -> None:
     assert f"see {published}" in log
 
 
-def test_verdict_without_gates_is_refused(tmp_path: Path) -> None:
-    artifact.write_json(tmp_path / "verdict.json", {"passed": True, "gates": []})
-    with pytest.raises(StorageError, match="which its 0 gates do not say"):
-        publish.read_verdict(artifact.Artifact(tmp_path, {}))
-
-
 def test_student_without_a_separate_core_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def whole(settings: Any, inputs: Any, folder: Path, context: Any) -> dict[str, Any]:
         (folder / "model.onnx").write_text("model")
@@ -241,3 +243,67 @@ def test_student_without_a_separate_core_is_published(tmp_path: Path, monkeypatc
     start(tmp_path)
     published = artifact.load(tmp_path / "runs" / "small" / "tiers" / "cpu")
     assert set(published.manifest["files"]) == {"model.onnx"}
+
+
+def test_undecided_gate_publishes_nothing(tmp_path: Path) -> None:
+    small_verdict.STATES["cpu"] = "undecided"
+    code, log = start(tmp_path)
+    assert code == 1
+    assert not (tmp_path / "runs" / "small" / "tiers" / "cpu").exists()
+    assert "cpu: undecided 1 of 1 gates, not published: psnr_mean_db 20.5 (undecided: needs about 60 more" in log
+
+
+def judge(folder: Path, **options: Any) -> tuple[int, str]:
+    """Judge a candidate by the small recipe; returns the exit code and the log."""
+    log = io.StringIO()
+    (folder / "mine.onnx").write_text("a network")
+    the_plan = verification_plan(small_line.recipe(folder), folder / "mine.onnx", "cpu", **options)
+    code = verify(the_plan, folder / "runs", Progress(log), small_line.FUNCTIONS, lambda: "cpu")
+    return code, log.getvalue()
+
+
+def candidate_folder(folder: Path) -> Path:
+    (found,) = (folder / "runs" / "small" / "candidates").iterdir()
+    return found
+
+
+def test_candidate_is_judged_and_its_records_handed_over(tmp_path: Path) -> None:
+    code, log = judge(tmp_path)
+    folder = candidate_folder(tmp_path)
+    assert code == 0
+    assert folder.name == f"mine-{artifact.hash_file(tmp_path / 'mine.onnx')[:8]}"
+    files = {"verdict.json", "junit.xml", "summary.md", "report.html", "images.csv", "metrics.json"}
+    assert {path.name for path in folder.iterdir()} == files
+    assert verdict.read(folder / "verdict.json").candidate.file == "mine.onnx"
+    assert f"mine.onnx, cpu: passed 1 of 1 gates, see {folder}" in log
+
+
+def test_candidate_that_fails_returns_one(tmp_path: Path) -> None:
+    small_verdict.STATES["cpu"] = "failed"
+    assert judge(tmp_path)[0] == 1
+    assert not verdict.read(candidate_folder(tmp_path) / "verdict.json").passed
+
+
+def test_candidate_shares_the_test_set_of_the_run_and_leaves_the_run_alone(tmp_path: Path) -> None:
+    start(tmp_path)
+    folder = tmp_path / "runs" / "small"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "steps" not in path.parts}
+    small_line.CALLS.clear()
+    judge(tmp_path)
+    assert small_line.CALLS == ["candidate", "verify-cpu", "report"]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_candidate_judged_again_is_reused(tmp_path: Path) -> None:
+    judge(tmp_path)
+    small_line.CALLS.clear()
+    assert judge(tmp_path)[0] == 0
+    assert not small_line.CALLS
+
+
+def test_verdict_of_a_candidate_does_not_outlive_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge(tmp_path)
+    monkeypatch.setattr(small_line, "verify", failing(StageError("verify failed; mend it")))
+    with pytest.raises(StageError):
+        judge(tmp_path, without=["latency_ms"])
+    assert not list((tmp_path / "runs" / "small" / "candidates").iterdir())
