@@ -1,41 +1,42 @@
 """The report page: what the artifacts of a run say, arranged for people, as one HTML file that needs nothing else.
 
 Everything shown is read from manifests and from what the verify stage wrote; only the formats are made here. Judging is
-not.
+not. One tier's part is `compress.tier_page`; runs side by side are `compress.comparison_page`.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import jinja2
 import yaml
 
 import compress
+from compress import gates, scatter, tier_page
 from compress.artifact import Artifact
-from compress.charts import Interval, interval_plot, show
+from compress.charts import show
 from compress.context import duration
-from compress.cost import TeacherCost
-from compress.errors import StorageError
-from compress.sheets import crop_rows
+from compress.measured_page import Numbers, value_of
 
-SHEET_COLUMNS = 5  # photo, teacher, float student, int8 student, difference: as the verify stage draws them
-_JPEG_QUALITY = 88
-_LEARNED = ("identity", "perceptual", "kid")
+_MADE = ("distill", "prune", "finetune", "quantize")
 
 
-def render(name: str, inputs: Mapping[str, Artifact], teachers: Mapping[int, TeacherCost], worst: int) -> str:
-    """The page of run `name` from the artifacts that the report step reads, {role: artifact}; `teachers` by photo size.
+@dataclass(frozen=True)
+class TeacherLine:
+    """What the teacher costs on one photo of `photo_size` px; None is what could not be counted."""
 
-    Raises StorageError where what a verify step wrote is missing or damaged.
-    """
-    verified = [artifact for artifact in inputs.values() if (artifact.path / "verdict.json").is_file()]
-    tiers = [_tier(artifact, inputs, teachers, worst) for artifact in verified]
+    name: str
+    photo_size: int
+    milliseconds: float
+    macs: int | None = None
+    macs_torchprofile: int | None = None
+    parameters: int | None = None
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's template: everything put into it is escaped, and a name that it lacks is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("compress", "templates"),
         autoescape=True,
@@ -43,142 +44,138 @@ def render(name: str, inputs: Mapping[str, Artifact], teachers: Mapping[int, Tea
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(name)
+
+
+def render(
+    name: str, inputs: Mapping[str, Artifact], teachers: Mapping[int, TeacherLine], untimed: str, worst: int
+) -> str:
+    """The page of run `name` from the artifacts that the report step reads, {role: artifact}.
+
+    `teachers` by size of photo; `untimed` says why one is missing there. Raises StorageError where what a verify step
+    wrote is missing or damaged.
+    """
+    verified = [artifact for artifact in inputs.values() if (artifact.path / "verdict.json").is_file()]
+    trained = any(role.partition("-")[0] in _MADE for role in inputs)
+    tiers = [_tier(artifact, inputs, teachers, worst, trained) for artifact in verified]
     steps = _steps(inputs)
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         name=name,
         version=compress.__version__,
         tiers=tiers,
-        passed=sum(tier["passed"] for tier in tiers),
+        headline=_headline(tiers),
+        trained=trained,
+        tradeoff=_tradeoff(tiers, teachers),
+        untimed=untimed,
         steps=steps,
         total=duration(sum(step["seconds"] for step in steps)),
         versions=_versions(inputs),
     )
 
 
+def _headline(tiers: Sequence[Mapping[str, Any]]) -> str:
+    """How it went, in words, for the top of the page."""
+    states = [tier["verdict"].state for tier in tiers]
+    if len(tiers) == 1:
+        return str(states[0])
+    counts = [f"{states.count(state)} {state}" for state in ("failed", "undecided") if state in states]
+    passed = f"{states.count('passed')} of {len(states)} tiers passed"
+    return ", ".join([passed, *counts])
+
+
 def _tier(
-    verified: Artifact, inputs: Mapping[str, Artifact], teachers: Mapping[int, TeacherCost], worst: int
+    verified: Artifact, inputs: Mapping[str, Artifact], teachers: Mapping[int, TeacherLine], worst: int, trained: bool
 ) -> dict[str, Any]:
-    verdict, metrics = (_read(verified.path / file) for file in ("verdict.json", "metrics.json"))
-    settings = verified.manifest["settings"]
-    numbers, cost = metrics["numbers"], metrics["cost"]
-    photo_size = settings["budget"]["photo_size"]
-    parts = [part for part in numbers if part != "model"]
-    identity_loss = _identity_is_a_loss(verdict["tier"], inputs)
-    return {
-        "name": verdict["tier"],
-        "passed": verdict["passed"],
-        "gates": [_gate(gate) for gate in verdict["gates"]],
-        "failed": [f"{g['name']} on {g['subset']}: {g['detail']}" for g in verdict["gates"] if not g["passed"]],
-        "not_judged": verdict["not_judged"],
-        "images": {part: n for part, n in verdict["images"].items() if n},
-        "headline": _headline(numbers, cost, photo_size, parts),
-        "context": [_context(part, numbers[part]) for part in parts],
-        "cost": _cost_rows(cost, teachers.get(photo_size), photo_size),
-        "photo_size": photo_size,
-        "threads": settings["budget"]["threads"],
-        "sheets": _sheets(verified.path / "sheets", parts, worst),
-        "backbones": [{"metric": metric, **metrics["backbones"][metric]} for metric in _LEARNED],
-        "identity_is_a_loss": identity_loss,
-        "intervals": metrics["intervals"],
-        "seed": metrics["seed"],
+    tier = tier_page.arrange(verified, worst, trained)
+    budget = verified.manifest["settings"]["budget"]
+    return tier | {
+        "photo_size": budget["photo_size"],
+        "threads": budget["threads"],
+        "cost": _cost_rows(tier["cost"], teachers.get(budget["photo_size"]), budget["photo_size"]),
+        "points": _points(tier["name"], tier["measured"], tier["cost"]),
+        "identity_is_a_loss": _identity_is_a_loss(tier["name"], inputs),
     }
 
 
-def _gate(gate: Mapping[str, Any]) -> dict[str, Any]:
-    unit, bound = gate["unit"], gate["bound"]
-    limits = [f"{sign} {show(bound[side], unit)}" for side, sign in (("min", "≥"), ("max", "≤")) if side in bound]
-    counted = gate["subset"] == "model" and gate["lower"] == gate["upper"]
-    shown = Interval(gate["value"], gate["lower"], gate["upper"], bound.get("min"), bound.get("max"), gate["passed"])
-    return {
-        **gate,
-        "value": show(gate["value"], unit),
-        "interval": "counted" if counted else f"{show(gate['lower'], unit)} to {show(gate['upper'], unit)}",
-        "limit": " and ".join(limits),
-        # Numbers only, so nothing in it needs escaping beyond what interval_plot does.
-        "plot": interval_plot(shown),
-    }
-
-
-def _headline(
-    numbers: Mapping[str, Any], cost: Mapping[str, float], photo_size: int, parts: Sequence[str]
-) -> list[tuple[str, str]]:
-    psnr = min(numbers[part]["psnr_mean_db"]["value"] for part in parts)
-    rank1 = min(numbers[part]["rank1_relative"]["value"] for part in parts)
-    return [
-        (show(cost["int8_size_bytes"], "bytes"), "int8 file"),
-        (show(cost["core_macs"], "MACs"), "true MACs of the core"),
-        (show(cost["int8_ms"], "ms"), f"a {photo_size} px photo"),
-        (show(psnr, "dB"), "PSNR to the teacher"),
-        (show(rank1, "share"), "people found again, relative to the teacher"),
-    ]
-
-
-def _context(part: str, numbers: Mapping[str, Any]) -> dict[str, str]:
-    floor = numbers["kid_noise_floor"]
-    return {
-        "part": part,
-        "photo": show(numbers["photo_psnr_mean_db"]["value"], "dB"),
-        "float": show(numbers["float_psnr_mean_db"]["value"], "dB"),
-        "int8": show(numbers["psnr_mean_db"]["value"], "dB"),
-        "floor": f"{show(floor['lower'], '')} to {show(floor['upper'], '')}",
-    }
-
-
-def _cost_rows(cost: Mapping[str, float], teacher: TeacherCost | None, photo_size: int) -> list[dict[str, str]]:
-    parameters, low = show(cost["parameters"], "MACs"), int(cost["core_resolution"])
+def _cost_rows(cost: Mapping[str, float], teacher: TeacherLine | None, photo_size: int) -> list[dict[str, str]]:
     rows = [_teacher_row(teacher)] if teacher else []
+    low = cost.get("core_resolution")
     for precision in ("float", "int8"):
         for part, prefix, side in (("whole", "", photo_size), ("core", "_core", low)):
             row = f"{precision}{prefix}"
-            if f"{row}_ms" not in cost:  # students that draw RGB have no separate core file
+            if f"{row}_ms" not in cost:  # no float version, or a student without a core file
                 continue
             rows.append(
                 {
                     "name": f"{precision} student, {part}",
-                    "input": f"{side} px",
-                    "macs": show(cost[f"{part}_macs"], "MACs"),
-                    "torchprofile": show(cost[f"{part}_macs_torchprofile"], "MACs"),
-                    "parameters": parameters,
-                    "bytes": show(cost[f"{row}_size_bytes"], "bytes"),
-                    "ms": show(cost[f"{row}_ms"], "ms"),
-                    "wall": f"{cost[f'{row}_wall_p50_ms']:.3g} / {cost[f'{row}_wall_p95_ms']:.3g} ms",
+                    "input": f"{side:.0f} px" if side else "",
+                    "macs": _shown(cost, f"{part}_macs", "MACs"),
+                    "torchprofile": _shown(cost, f"{part}_macs_torchprofile", "MACs"),
+                    "parameters": _shown(cost, "parameters", "MACs"),
+                    "bytes": _shown(cost, f"{row}_size_bytes", "bytes"),
+                    "ms": _shown(cost, f"{row}_ms", "ms"),
+                    "wall": f"{_shown(cost, f'{row}_wall_p50_ms', 'ms')} / {_shown(cost, f'{row}_wall_p95_ms', 'ms')}",
                 }
             )
     return rows
 
 
-def _teacher_row(teacher: TeacherCost) -> dict[str, str]:
+def _shown(cost: Mapping[str, float], name: str, unit: str) -> str:
+    return show(cost[name], unit) if name in cost else "not measured"
+
+
+def _teacher_row(teacher: TeacherLine) -> dict[str, str]:
     return {
-        "name": f"teacher {teacher.name} (torch)",
+        "name": f"teacher {teacher.name}",
         "input": f"{teacher.photo_size} px",
-        "macs": show(teacher.macs, "MACs"),
-        "torchprofile": show(teacher.macs_torchprofile, "MACs"),
-        "parameters": show(teacher.parameters, "MACs"),
-        "bytes": show(4 * teacher.parameters, "bytes"),
+        "macs": _counted(teacher.macs, "MACs"),
+        "torchprofile": _counted(teacher.macs_torchprofile, "MACs"),
+        "parameters": _counted(teacher.parameters, "MACs"),
+        "bytes": _counted(teacher.parameters and 4 * teacher.parameters, "bytes"),
         "ms": show(teacher.milliseconds, "ms"),
         "wall": "",
     }
 
 
-def _sheets(folder: Path, parts: Sequence[str], worst: int) -> list[dict[str, str]]:
-    titles = {"worst": "lowest PSNR first", "random": "drawn at random"}
-    shown = []
-    for part in parts:
-        for kind, title in titles.items():
-            path = folder / f"{kind}-{part}.png"
-            shown.append({"title": f"{part.capitalize()}, {title}", "kind": kind, "data": _jpeg(path, worst)})
-    return shown
+def _counted(value: int | None, unit: str) -> str:
+    return "not counted" if value is None else show(value, unit)
 
 
-def _jpeg(path: Path, rows: int) -> str:
-    """The sheet's first `rows` rows as a data URI."""
-    sheet = cv2.imread(str(path))
-    if sheet is None:
-        raise StorageError(f"{path}: missing or unreadable; delete the verify step's folder and run again")
-    ok, data = cv2.imencode(".jpg", crop_rows(sheet, rows, SHEET_COLUMNS), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not ok:
-        raise ValueError(f"OpenCV could not encode {path.name}")
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+def _points(tier: str, numbers: Numbers, cost: Mapping[str, float]) -> list[scatter.Point]:
+    """The candidate, and its float version if there is one; likeness is that of the part where it is least."""
+    model = numbers.get(gates.WHOLE, {})
+    candidates = (
+        (tier, "psnr_mean_db", value_of(model, "latency_ms"), value_of(model, "size_bytes"), 0),
+        (f"{tier} float", "float_psnr_mean_db", cost.get("float_ms"), cost.get("float_size_bytes"), 1),
+    )
+    points = []
+    for label, likeness, milliseconds, size, series in candidates:
+        found = [value_of(numbers[part], likeness) for part in numbers if part != gates.WHOLE]
+        psnr = min((value for value in found if value is not None), default=None)
+        if psnr is not None and milliseconds and size:
+            points.append(scatter.Point(label, milliseconds, psnr, size, series))
+    return points
+
+
+def _tradeoff(tiers: Sequence[Mapping[str, Any]], teachers: Mapping[int, TeacherLine]) -> dict[str, Any]:
+    points = [point for tier in tiers for point in tier["points"]]
+    sizes = {tier["photo_size"] for tier in tiers}
+    several = len(sizes) > 1
+    references = [
+        scatter.Reference(
+            f"teacher{f' at {size} px' if several else ''}, {show(cost.milliseconds, 'ms')}", cost.milliseconds
+        )
+        for size, cost in teachers.items()
+    ]
+    paths = [[points.index(point) for point in tier["points"]] for tier in tiers if len(tier["points"]) > 1]
+    kinds = sorted({point.series for point in points})
+    legend = [(scatter.shape(kind), ("candidate", "its float version")[kind]) for kind in kinds]
+    return {
+        "plot": scatter.draw(points, references, paths) if points else "",
+        "legend": legend,
+        "rows": [(p.label, show(p.x, "ms"), show(p.y, "dB"), show(p.size, "bytes")) for p in points],
+        "sizes": ", ".join(f"{size} px" for size in sorted(sizes)),
+    }
 
 
 def _identity_is_a_loss(tier: str, inputs: Mapping[str, Artifact]) -> bool:
@@ -210,11 +207,3 @@ def _versions(inputs: Mapping[str, Artifact]) -> dict[str, str]:
             if version not in found.setdefault(package, []):
                 found[package].append(version)
     return {package: ", ".join(versions) for package, versions in found.items()}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: unreadable ({error}); delete the verify step's folder and run again") from error
-    return data
