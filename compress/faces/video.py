@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +26,7 @@ Bools = npt.NDArray[np.bool_]
 FRAMES_PER_SECOND = 25
 TURN = {"yaw": (0.20, 1.6), "pitch": (0.06, 1.1), "roll": (0.04, 2.3)}
 """Amplitude in radians and period in seconds of the head's movement about each axis."""
+SWINGING = (*TURN, "across", "down", "speech")
 OCTAVE = 0.3
 """Share of a swing's octave: without, every swing would have the same shape."""
 SYLLABLE, ROUNDING = 0.24, 0.65
@@ -39,21 +41,16 @@ SAME_DEPTH = 0.03
 
 @dataclass(frozen=True)
 class Motion:
-    """Phases in radians of everything that swings, and seconds to the first blink."""
+    """When things swing: `phase` in radians of all in SWINGING; and seconds to the first blink."""
 
-    yaw: float
-    pitch: float
-    roll: float
-    drift_x: float
-    drift_y: float
-    speech: float
+    phase: dict[str, float]
     blink: float
 
 
 def sample_motion(random: np.random.Generator) -> Motion:
     """Draw the phases: no two people move alike."""
-    phases = random.uniform(0, 2 * math.pi, 6).tolist()
-    return Motion(*phases, float(random.uniform(0, BLINK_LENGTH)))
+    phases = random.uniform(0, 2 * math.pi, len(SWINGING)).tolist()
+    return Motion(dict(zip(SWINGING, phases)), float(random.uniform(0, BLINK_LENGTH)))
 
 
 def swing(amplitude: float, period: float, phase: float, seconds: float) -> float:
@@ -64,9 +61,9 @@ def swing(amplitude: float, period: float, phase: float, seconds: float) -> floa
 
 def move(pose: Pose, motion: Motion, seconds: float) -> Pose:
     """The pose at a time: turned about all three axes, mouth and lids in motion, the expression kept."""
-    yaw, pitch, roll = (swing(*TURN[axis], getattr(motion, axis), seconds) for axis in ("yaw", "pitch", "roll"))
+    yaw, pitch, roll = (swing(*TURN[axis], motion.phase[axis], seconds) for axis in ("yaw", "pitch", "roll"))
     opened, rounded = (
-        0.5 - 0.5 * math.cos(2 * math.pi * seconds / period + motion.speech) for period in (SYLLABLE, ROUNDING)
+        0.5 - 0.5 * math.cos(2 * math.pi * seconds / period + motion.phase["speech"]) for period in (SYLLABLE, ROUNDING)
     )
     since = (seconds - motion.blink) % BLINK_EVERY
     lids = math.sin(math.pi * since / BLINK_LENGTH) ** 2 if since < BLINK_LENGTH else 0.0
@@ -80,7 +77,7 @@ def move(pose: Pose, motion: Motion, seconds: float) -> Pose:
 
 def drift(camera: Camera, motion: Motion, seconds: float) -> Camera:
     """The camera at a time, held by hand."""
-    across, down = (swing(DRIFT, DRIFT_PERIOD, phase, seconds) for phase in (motion.drift_x, motion.drift_y))
+    across, down = (swing(DRIFT, DRIFT_PERIOD, motion.phase[axis], seconds) for axis in ("across", "down"))
     x, y = camera.centre_x + across / camera.zoom, camera.centre_y + down / camera.zoom
     return replace(camera, centre_x=x, centre_y=y)
 
@@ -90,7 +87,7 @@ def render_video(renderer: PairRenderer, seed: int, index: int, frames: int) -> 
 
     photo: uint8 [S, S, 3]. points: float32 [5, 2] in pixels. flow: float16 [2, S, S], from a pixel of this frame to its
     place in the frame before as a displacement (x, y) in pixels. visible: uint8 [S, S], 1 where both frames show the
-    same point in a whole pixel. In frame 0 both are 0.
+    same points, a pixel away from the person's outline. In frame 0 both are 0.
     """
     subject = renderer.subject(seed, index)
     motion = sample_motion(np.random.default_rng([seed, index, 0]))
@@ -148,5 +145,9 @@ def trace(view: View, before: Subject, view_before: View) -> tuple[Array, Bools]
     near = np.abs(there[..., 2] - view_before.depth[y, x]) < SAME_DEPTH
     seen = same & (~solid | (inside & near))
     blocks = (wide // SUPERSAMPLING, SUPERSAMPLING) * 2
+    person, backdrop, whole = (side.reshape(blocks).all((1, 3)) for side in (solid, same & ~solid, seen))
+    # The filter that reads the frame before reaches a pixel further, and must not reach over the outline.
+    around = np.ones((3, 3), np.uint8)
+    clear = [cv2.erode(side.astype(np.uint8), around) > 0 for side in (person, backdrop)]
     flow = moved.reshape(2, *blocks).mean((2, 4)) / SUPERSAMPLING
-    return flow.astype(np.float32), seen.reshape(blocks).all((1, 3))
+    return flow.astype(np.float32), whole & (clear[0] | clear[1])
