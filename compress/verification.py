@@ -7,13 +7,14 @@ of the training is planned or even looked for. What can be measured of the file 
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from compress.artifact import hash_file
-from compress.errors import InputError, storage_error
+from compress.errors import InputError
 from compress.gates import GATES, NEEDS
 from compress.plan import Builder, Plan, test_set, verify_step
 from compress.reading import Source, load
@@ -42,7 +43,7 @@ def verification_plan(
     """
     source = load(path)
     name = chosen_tier(source, tier)
-    files = {str(file.resolve()): _hash(file) for file in (candidate, float_file) if file is not None}
+    files = {str(file.resolve()): _content(file) for file in (candidate, float_file) if file is not None}
     found = _survey(source, files)
     recipe = found.recipe
     assert isinstance(recipe, Recipe)
@@ -76,7 +77,7 @@ def candidate_file(plan: Plan) -> Path:
 def candidate_name(plan: Plan) -> str:
     """Name of the folder of results: the stem of the judged file and the first digits of its hash."""
     file = candidate_file(plan)
-    return f"{file.stem}-{_hash(file)[:8]}"
+    return f"{file.stem}-{_content(file)[:8]}"
 
 
 def chosen_tier(source: Source, tier: str | None) -> str:
@@ -104,15 +105,17 @@ def _survey(source: Source, files: Mapping[str, str]) -> Survey:
     return replace(found, fingerprints={**found.fingerprints, **files})
 
 
-def _hash(file: Path) -> str:
-    try:
-        return hash_file(file)
-    except FileNotFoundError:
-        raise InputError(f"{file}: there is no such file; check the path") from None
-    except IsADirectoryError:
-        raise InputError(f"{file}: is a folder; name the .onnx file in it") from None
-    except OSError as error:
-        raise storage_error(error, file) from error
+def _content(file: Path) -> str:
+    """SHA-256 of a model: of its file, or of all it holds where its weights lie in files of their own.
+
+    Raises InputError for a file that is no whole ONNX model.
+    """
+    from compress import model_file  # imports ONNX, which nothing else here needs
+
+    model = model_file.read(file)
+    if model_file.has_external_data(file):
+        return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+    return hash_file(file)
 
 
 def _left_out(tier: TierSettings, name: str, without: Sequence[str]) -> tuple[Gate, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import small_line
+import small_model
 import small_verdict
 from compress import artifact, verdict
 from compress.context import Progress
@@ -256,7 +257,7 @@ def test_undecided_gate_publishes_nothing(tmp_path: Path) -> None:
 def judge(folder: Path, **options: Any) -> tuple[int, str]:
     """Judge a candidate by the small recipe; returns the exit code and the log."""
     log = io.StringIO()
-    (folder / "mine.onnx").write_text("a network")
+    small_model.write(folder / "mine.onnx")
     the_plan = verification_plan(small_line.recipe(folder), folder / "mine.onnx", "cpu", **options)
     code = verify(the_plan, folder / "runs", Progress(log), small_line.FUNCTIONS, lambda: "cpu")
     return code, log.getvalue()
