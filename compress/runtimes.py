@@ -54,6 +54,21 @@ def openvino(file: Candidate, photos: Bytes) -> Parity:
     return difference([file.stylise(photos)], [pictures])
 
 
+def levels(file: Candidate, photos: Bytes) -> dict[str, float | str]:
+    """Numbers by gate name for a manifest: with OpenVINO where it is installed.
+
+    What OpenVINO cannot run is no number; `openvino_problem` says why. Raises StageError if ONNX Runtime cannot run the
+    file unoptimised.
+    """
+    numbers: dict[str, float | str] = {"parity_unoptimised_levels": unoptimised(file, photos).levels}
+    if has_openvino():
+        try:
+            numbers["parity_openvino_levels"] = openvino(file, photos).levels
+        except StageError as error:
+            numbers["openvino_problem"] = str(error)
+    return numbers
+
+
 def _open_openvino(file: Candidate) -> Runner:
     try:
         import openvino as ov  # type: ignore[import-untyped]  # it comes without types

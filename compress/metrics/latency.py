@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.metrics import intervals
 from compress.metrics.estimate import Estimate
-from compress.metrics.intervals import percentile
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Latency:
         return self.thread_ms if threads == 1 else self.wall_ms
 
 
-def median(times: Latency, threads: int, seed: int) -> Estimate:
-    """Median of the clock to trust, in ms, with its interval over rounds."""
-    return percentile(times.of(threads), 50, seed)
+def percentile(times: Latency, percent: float, threads: int, seed: int) -> Estimate:
+    """A percentile (50 is the median) of the clock to trust, in ms, with its interval over rounds."""
+    return intervals.percentile(times.of(threads), percent, seed)
 
 
 def speedup(slow: Latency, fast: Latency, threads: int, seed: int) -> Estimate:
     """Median of the time of `slow` over that of `fast`, round by round, with its interval."""
-    return percentile(slow.of(threads) / fast.of(threads), 50, seed)
+    return intervals.percentile(slow.of(threads) / fast.of(threads), 50, seed)
 
 
 def measure(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, Latency]:

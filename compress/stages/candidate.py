@@ -1,0 +1,95 @@
+"""Stage candidate: an ONNX file that anybody may have exported becomes an artifact that can be judged like an export.
+
+Writes `model.onnx`, `float.onnx` if a float version is given (each with its external data inside), and
+`admission.json`. Refuses, before anything is measured, what cannot be judged, and values in another range than the file
+was made for. Not covered: the judging itself (stage verify) and parity with torch, which only an export can know.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+
+from compress import admission, candidate, model_file, parity, runtimes
+from compress.admission import Admission
+from compress.artifact import Artifact, hash_file, write_json
+from compress.candidate import Candidate
+from compress.context import Context
+from compress.errors import storage_error
+from compress.shards import Shards
+from compress.signature import Bytes
+
+if TYPE_CHECKING:
+    from compress.recipe import CandidateStep
+
+RANGE_PHOTOS = 8
+PARITY_PHOTOS = 16
+
+
+def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
+    """Admit, copy and check the file and its float version; returns hash, size, opset and parities of the file.
+
+    `inputs` are test_inputs and test_targets. Raises InputError for a file that cannot be judged.
+    """
+    options = admission.Options(settings.input_range, settings.output_range, settings.layout)
+    given = {candidate.INT8: settings.file, candidate.FLOAT: settings.float_file}
+    files = {name: Path(file) for name, file in given.items() if file}
+    admitted: dict[str, Admission] = {}
+    for name, file in files.items():
+        found = admission.admit(file, settings.size, options)
+        _copy(file, folder / name)
+        size = (folder / name).stat().st_size
+        admitted[name] = replace(found, sha256=hash_file(folder / name), size_bytes=size)
+    photos, pictures = _sample(inputs)
+    likeness = {
+        name: admission.check_ranges(Candidate(file, signature=admitted[name].signature), photos, pictures)
+        for name, file in files.items()
+    }
+    write_json(folder / candidate.ADMISSION, {name: found.as_dict() for name, found in admitted.items()})
+    judged, _ = candidate.open_folder(folder)
+    integer, every = parity.convolutions(judged.path)
+    context.progress.log(f"candidate: {settings.file} admitted, {likeness[candidate.INT8]:.1f} dB from the teacher")
+    found = admitted[candidate.INT8]
+    return {
+        "sha256": found.sha256,
+        "size_bytes": found.size_bytes,
+        "opset": found.opset,
+        "psnr_db": likeness[candidate.INT8],
+        "integer_convolutions": integer,
+        "convolutions": every,
+        **runtimes.levels(judged, _photos(inputs, PARITY_PHOTOS)),
+    }
+
+
+def _copy(file: Path, copy: Path) -> None:
+    """Byte by byte; a file with external data is written anew with the data inside."""
+    try:
+        if model_file.has_external_data(file):
+            onnx.save(model_file.read(file), copy)
+        else:
+            shutil.copyfile(file, copy)
+    except OSError as error:
+        raise storage_error(error, copy) from error
+
+
+def _sample(inputs: Mapping[str, Artifact]) -> tuple[Bytes, Bytes]:
+    """Photos of the test set and the teacher's pictures of them, uint8 [N, S, S, 3]."""
+    stored = Shards(inputs["test_targets"].path)
+    return _photos(inputs, RANGE_PHOTOS), stored.read(_rows(len(stored), RANGE_PHOTOS), ["image"])["image"]
+
+
+def _photos(inputs: Mapping[str, Artifact], most: int) -> Bytes:
+    stored = Shards(inputs["test_inputs"].path)
+    photos: Bytes = stored.read(_rows(len(stored), most), ["photo"])["photo"]
+    return photos
+
+
+def _rows(length: int, most: int) -> np.ndarray:
+    """Rows spread evenly over a set."""
+    return np.unique(np.linspace(0, length - 1, most).astype(np.int64))
