@@ -20,7 +20,6 @@ import numpy as np
 import onnxruntime as ort
 import torch
 from torch import Tensor, nn
-from torch.export.passes import move_to_device_pass
 
 import teachers
 from compress.candidate import FAILURES
@@ -99,6 +98,8 @@ def open_program(settings: TeacherSettings, device: str) -> Opened:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(f"{path}: torch {torch.__version__} cannot open it ({reason}); save it again") from error
     if device != "cpu":
+        from torch.export.passes import move_to_device_pass
+
         program = move_to_device_pass(program, device)
     module = program.module()
     (name,) = program.graph_signature.user_inputs
