@@ -21,7 +21,7 @@ from compress.records import Reading, TierRecord, open_run
 from compress.verdict import RunVerdict
 
 Direction = Literal["better", "worse", "same", "not comparable"]
-FAMILY = 0.05
+FAMILY = 0.01
 """Chance that two equal students are called different in any of the numbers that are compared picture by picture."""
 NEGLIGIBLE = 0.01
 NEGLIGIBLE_TIME = 0.10

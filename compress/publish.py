@@ -86,7 +86,7 @@ def publish_candidate(folder: Path, plan: Plan, made: Mapping[str, Artifact]) ->
     """Hand over the verdict on the candidate of `plan`, in `candidates/<file's stem>-<hash>`."""
     (verified,) = (made[step.name] for step in plan.steps if step.stage == "verify")
     found = verdict.read(verified.path / VERDICT)
-    file = candidate_file(plan).name
+    file = candidate_file(plan).name.encode("utf-8", "replace").decode()
     # Steps are shared by content, so an equal file of another name may have been judged first.
     judged = found.model_copy(update={"candidate": found.candidate.model_copy(update={"file": file})})
     final = folder / "candidates" / candidate_name(plan)

@@ -59,10 +59,10 @@ def verification_plan(
         layout=layout,
         size=recipe.test.size,
     )
-    builder.add("candidate", "candidate", settings, {}, f"{candidate.name}, {candidate.stat().st_size / 1e3:.4g} kB")
+    seen = {"test_inputs": "test-inputs", "test_targets": "test-targets"}
+    builder.add("candidate", "candidate", settings, seen, f"{candidate.stat().st_size / 1e3:.4g} kB")
     verify_step(builder, recipe, name, {"export": "candidate"}, left_out)
-    steps = ("test-inputs", "test-targets", "candidate", f"verify-{name}")
-    reported = {step.replace("test-", "test_"): step for step in steps}
+    reported = {**seen, "candidate": "candidate", f"verify-{name}": f"verify-{name}"}
     shown = ReportStep(name=recipe.name, worst=recipe.report.worst)
     builder.add("report", "report", shown, reported, f"{shown.worst} worst cases")
     return Plan(recipe.name, path.resolve(), tuple(builder.steps.values()))

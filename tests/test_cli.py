@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import small_line
+import small_model
 import small_verdict
 from compress import cli, process
 from compress.errors import StageError
@@ -115,6 +117,89 @@ def test_plan_prints_steps_and_what_is_done(tmp_path: Path, capsys: pytest.Captu
 def test_schema_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == 0
     assert "Recipe" in json.loads(capsys.readouterr().out)["$defs"]
+
+
+def test_schema_of_verdicts_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema", "verdict"]) == 0
+    assert "GateRecord" in json.loads(capsys.readouterr().out)["$defs"]
+
+
+def verify(folder: Path, *options: str) -> int:
+    candidate = small_model.write(folder / "mine.onnx")
+    recipe = str(small_line.recipe(folder))
+    return cli.main(["verify", recipe, "--candidate", str(candidate), "--runs", str(folder / "runs"), *options])
+
+
+@pytest.mark.parametrize(("state", "code"), [("passed", 0), ("failed", 1), ("undecided", 1)])
+def test_verify_returns_what_the_gates_say(tmp_path: Path, state: str, code: int) -> None:
+    small_verdict.STATES["cpu"] = state
+    assert verify(tmp_path, "--tier", "cpu") == code
+
+
+def test_verify_returns_two_for_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(tmp_path) == 2
+    assert "has the tiers cpu, npu; choose one with --tier" in sentence(capsys)
+    assert verify(tmp_path, "--tier", "cpu", "--without", "nothing") == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_verify_returns_three_when_a_stage_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> None:
+        raise StageError("motion: no flow; mend it")
+
+    monkeypatch.setattr(small_line, "motion", failing)
+    assert verify(tmp_path, "--tier", "cpu") == 3
+
+
+def test_verify_passes_on_what_is_said_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(small_line, "candidate", lambda settings, *_: seen.append(settings) or {})
+    options = ["--input-range", "-1..1", "--output-range=0..255", "--layout", "nhwc", "--without", "macs"]
+    verify(tmp_path, "--tier", "cpu", *options)
+    assert (seen[0].input_range, seen[0].output_range, seen[0].layout) == ("-1..1", "0..255", "nhwc")
+
+
+def candidates(folder: Path, states: Sequence[str]) -> list[str]:
+    for number, state in enumerate(states):
+        (folder / str(number)).mkdir()
+        small_verdict.STATES["cpu"] = state
+        verify(folder / str(number), "--tier", "cpu")
+    return [str(path) for path in sorted(folder.glob("*/runs/small/candidates/*"))]
+
+
+def test_compare_prints_what_changed_and_writes_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = tmp_path / "compared.md"
+    arguments = ["compare", *candidates(tmp_path, ["passed", "failed"]), "--markdown", str(summary)]
+    assert cli.main(arguments) == 0
+    assert "psnr_mean_db" in capsys.readouterr().out
+    assert "1 worse" in summary.read_text()
+    assert cli.main([*arguments, "--fail-on-worse"]) == 1
+
+
+def test_compare_of_equal_runs_is_no_failure(tmp_path: Path) -> None:
+    assert cli.main(["compare", *candidates(tmp_path, ["passed", "passed"]), "--fail-on-worse"]) == 0
+
+
+def test_compare_returns_two_for_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert "a: there is no such folder" in sentence(capsys)
+
+
+def test_calibrate_prints_and_writes_what_is_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def calibrate(*arguments: Any) -> SimpleNamespace:
+        asked.append(arguments)
+        return SimpleNamespace(table=lambda: ["why"], yaml=lambda: "gates: {}\n")
+
+    monkeypatch.setitem(sys.modules, "compress.calibration", SimpleNamespace(calibrate=calibrate))
+    recipe, out = small_line.recipe(tmp_path), tmp_path / "gates.yaml"
+    assert cli.main(["calibrate", str(recipe), "--tier", "npu", "--runs", "r", "--out", str(out)]) == 0
+    assert (capsys.readouterr().out, out.read_text()) == ("why\n", "gates: {}\n")
+    assert asked[0][:3] == (recipe, "npu", Path("r"))
+    assert cli.main(["calibrate", str(recipe)]) == 2
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "many", "10001"])
