@@ -167,7 +167,9 @@ def _layouts(path: Path, verb: str, shape: list[Any], asked: str) -> list[str]:
         raise InputError(f"{path}: {verb} {_text(shape)}, four axes are needed; export it for a batch of pictures")
     channels = {"nchw": _fixed(shape, 1), "nhwc": _fixed(shape, 3)}
     certain = [layout for layout in LAYOUTS if channels[layout] == 3]
-    open_ = certain or [layout for layout in LAYOUTS if channels[layout] == 0]
+    # One grey channel is no side of a picture.
+    few = any(0 < count < SIZES.start for count in channels.values())
+    open_ = certain or [layout for layout in LAYOUTS if channels[layout] == 0 and not few]
     if not open_:
         raise InputError(f"{path}: {verb} {_text(shape)}, no axis has 3 channels; export it for RGB pictures")
     if asked and asked not in open_:
