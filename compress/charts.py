@@ -126,7 +126,7 @@ def show(value: float | None, unit: str) -> str:
     if value is None:
         return "not computed"
     if unit == "dB":
-        return f"{value:.1f} dB"
+        return f"{round(value, 1) + 0.0:.1f} dB"  # + 0.0: no minus before a zero
     if unit == "ms":
         return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
     if unit == "bytes":
@@ -139,6 +139,15 @@ def show(value: float | None, unit: str) -> str:
     if unit == "MACs" or abs(value) >= 1000:
         return _count(value)
     return f"{value:.2g}" if 0 < abs(value) < 0.0095 else f"{value:.3f}"
+
+
+def span(lower: float | None, upper: float | None, unit: str, like: str = "") -> str:
+    """`27.9 to 28.5 dB`: the unit once where both have the same; not at all where `like` beside it says it."""
+    ends = [show(end, unit) for end in (lower, upper)]
+    (first, _, word), (last, _, other) = (end.rpartition(" ") for end in ends)
+    if not first or word != other:
+        return " to ".join(ends)
+    return f"{first} to {last}" + ("" if like.endswith(f" {word}") else f" {word}")
 
 
 def _count(value: float) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress import gates
-from compress.charts import Axis, Interval, bar_plot, interval_plot, show
+from compress.charts import Axis, Interval, bar_plot, interval_plot, show, span
 from compress.verdict import GateRecord, GroupRecord
 
 STEADY = {
@@ -23,9 +23,9 @@ STEADY = {
     "flicker_ratio": "video: flicker",
 }
 METRICS: dict[str, tuple[str, str, str]] = {
-    "psnr_db": ("PSNR to the teacher", "dB", "psnr_mean_db"),
-    "identity_delta": ("Likeness to the photo less the teacher's", "cosine", "identity_delta_mean"),
-    "perceptual": ("Distance to the teacher in feature space", "", "perceptual_mean"),
+    "psnr_db": ("PSNR to the teacher (higher is better)", "dB", "psnr_mean_db"),
+    "identity_delta": ("Likeness to the photo less the teacher's (higher is better)", "cosine", "identity_delta_mean"),
+    "perceptual": ("Distance to the teacher in feature space (lower is better)", "", "perceptual_mean"),
 }
 """What groups are compared by: title, unit, and its mean over all images; another name is shown as it is."""
 _FLOOR = "_noise_floor"
@@ -156,7 +156,7 @@ class _Column:
         if row is None:
             return ""
         value, gap = show(row.value, self.unit), show(row.gap, self.unit)
-        return f"{self.title}: worst for {row.category} {row.label}, {value}, {gap} worse than the others"
+        return f"{self.title.partition(' (')[0]}: worst for {row.category} {row.label}, {value}, {gap} worse than the others"
 
     def cell(self, category: str, label: str) -> dict[str, Any] | None:
         row = self.rows.get((category, label))
@@ -164,11 +164,12 @@ class _Column:
             return None
         worst = row is self.worst
         shown = Interval(row.value, row.lower, row.upper, state="worst" if worst else "plain")
+        value = show(row.value, self.unit)
         return {
             "title": self.title,
             "worst": worst,
-            "value": show(row.value, self.unit),
-            "interval": f"{show(row.lower, self.unit)} to {show(row.upper, self.unit)}",
+            "value": value,
+            "interval": span(row.lower, row.upper, self.unit, value),
             "gap": "" if row.gap is None else show(row.gap, self.unit),
             "plot": interval_plot(shown, self.axis, self.overall),
         }
@@ -184,10 +185,13 @@ def every(numbers: Numbers) -> list[tuple[str, str, str]]:
 
 
 def with_interval(number: Mapping[str, Any], unit: str) -> str:
-    """`31.0 dB (30.5 dB to 31.5 dB)`; a counted number stands alone."""
-    if number["lower"] == number["upper"]:
-        return show(number["value"], unit)
-    return f"{show(number['value'], unit)} ({show(number['lower'], unit)} to {show(number['upper'], unit)})"
+    """`31.0 dB (30.5 to 31.5)`; a counted number stands alone."""
+    value = show(number["value"], unit)
+    return (
+        value
+        if number["lower"] == number["upper"]
+        else f"{value} ({span(number['lower'], number['upper'], unit, value)})"
+    )
 
 
 def _plot(number: Mapping[str, Any], axis: Axis) -> str:

@@ -99,29 +99,32 @@ def _tier(
 
 def _cost_rows(cost: Mapping[str, float], teacher: TeacherLine | None, photo_size: int) -> list[dict[str, str]]:
     rows = [_teacher_row(teacher)] if teacher else []
-    low = cost.get("core_resolution")
-    for precision in ("float", "int8"):
-        for part, prefix, side in (("whole", "", photo_size), ("core", "_core", low)):
-            row = f"{precision}{prefix}"
-            if f"{row}_ms" not in cost:  # no float version, or a student without a core file
-                continue
-            rows.append(
-                {
-                    "name": f"{precision} student, {part}",
-                    "input": f"{side:.0f} px" if side else "",
-                    "macs": _shown(cost, f"{part}_macs", "MACs"),
-                    "torchprofile": _shown(cost, f"{part}_macs_torchprofile", "MACs"),
-                    "parameters": _shown(cost, "parameters", "MACs"),
-                    "bytes": _shown(cost, f"{row}_size_bytes", "bytes"),
-                    "ms": _shown(cost, f"{row}_ms", "ms"),
-                    "wall": f"{_shown(cost, f'{row}_wall_p50_ms', 'ms')} / {_shown(cost, f'{row}_wall_p95_ms', 'ms')}",
-                }
-            )
+    low = cost.get("core_resolution", 0)
+    for file, name, macs in (
+        ("float", "float version", "whole_macs"),
+        ("float_core", "float version, core alone", "core_macs"),
+        ("int8", "candidate", "whole_macs" if "whole_macs" in cost else "file_macs"),
+        ("int8_core", "candidate, core alone", "core_macs"),
+    ):
+        if f"{file}_ms" not in cost:  # no float version, or a student without a core file
+            continue
+        rows.append(
+            {
+                "name": name,
+                "input": f"{low if file.endswith('core') else photo_size:.0f} px",
+                "macs": _shown(cost, macs, "MACs"),
+                "torchprofile": _shown(cost, f"{macs}_torchprofile", "MACs"),
+                "parameters": _shown(cost, "parameters", "MACs"),
+                "bytes": _shown(cost, f"{file}_size_bytes", "bytes"),
+                "ms": _shown(cost, f"{file}_ms", "ms"),
+                "wall": f"{_shown(cost, f'{file}_wall_p50_ms', 'ms')} / {_shown(cost, f'{file}_wall_p95_ms', 'ms')}",
+            }
+        )
     return rows
 
 
 def _shown(cost: Mapping[str, float], name: str, unit: str) -> str:
-    return show(cost[name], unit) if name in cost else "not measured"
+    return show(cost[name], unit) if name in cost else "not counted"
 
 
 def _teacher_row(teacher: TeacherLine) -> dict[str, str]:
@@ -153,7 +156,7 @@ def _points(tier: str, numbers: Numbers, cost: Mapping[str, float]) -> list[scat
         found = [value_of(numbers[part], likeness) for part in numbers if part != gates.WHOLE]
         psnr = min((value for value in found if value is not None), default=None)
         if psnr is not None and milliseconds and size:
-            points.append(scatter.Point(label, milliseconds, psnr, size, series))
+            points.append(scatter.Point(label, milliseconds, psnr, size, series, quiet=series > 0))
     return points
 
 

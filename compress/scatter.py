@@ -21,10 +21,10 @@ _NARROW = 330  # pixels, the width that labels are placed for
 _LARGEST, _SMALLEST = 15.0, 4.0  # radius of the largest file and the least one that is still seen
 _LETTER = 7.2  # pixels, a generous mean width
 _SHAPES = (
-    "M-{r}0a{r} {r} 0 1 0 {d}0a{r} {r} 0 1 0-{d}0z",
-    "M-{r}-{r}H{r}V{r}H-{r}z",
-    "M0-{d}{r} {r}H-{r}z",
-    "M0-{d} {d}0 0 {d}-{d}0z",
+    "M-{r} 0 a{r} {r} 0 1 0 {d} 0 a{r} {r} 0 1 0 -{d} 0z",
+    "M-{r} -{r} H{r} V{r} H-{r}z",
+    "M0 -{d} L{r} {r} H-{r}z",
+    "M0 -{d} L{d} 0 0 {d} -{d} 0z",
 )
 """Circle, square, triangle, diamond: runs in their order, then from the first again with another colour."""
 
@@ -33,13 +33,17 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Point:
-    """A candidate: `x` milliseconds, `y` dB, `size` bytes; `series` is the number of its run, `label` its name."""
+    """A candidate: `x` milliseconds, `y` dB, `size` bytes; `series` is the number of its run, `label` its name.
+
+    A `quiet` one is drawn without its name, which the path to its neighbour and the table tell.
+    """
 
     label: str
     x: float
     y: float
     size: float
     series: int = 0
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def _y(axis: Axis, number: float) -> float:
 def _grid(across: Axis, upwards: Axis) -> list[str]:
     floor = HEIGHT - _BOTTOM
     parts = []
-    for tick in upwards.ticks():
+    for tick in upwards.ticks(6):
         y = _y(upwards, tick)
         parts.append(f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="tick" x="4" y="{y - 4}">{tick:g} dB</text>')
@@ -113,7 +117,7 @@ def _reference(reference: Reference, across: Axis, upwards: Axis) -> str:
 
 def _path(series: int, radius: float) -> str:
     r = radius * (1.0, 0.89, 1.1, 0.89)[series % 4]  # shapes of about one area
-    return _SHAPES[series % 4].format(r=f"{r:.1f} ".rstrip(), d=f"{r * (2, 1, 1.1, 1.4)[series % 4]:.1f}")
+    return _SHAPES[series % 4].format(r=f"{r:.1f}", d=f"{r * (2, 1, 1.1, 1.4)[series % 4]:.1f}")
 
 
 def _symbol(point: Point, x: float, y: float, radius: float) -> str:
@@ -129,6 +133,8 @@ def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]], radi
         taken.append((at - r, y - r, at + r, y + r))
     parts = []
     for point, (x, y), r in zip(points, places, radii):
+        if point.quiet:
+            continue
         at, width = x / 100 * _NARROW, len(point.label) * _LETTER
         spots = [("start", r + 4, 4.0), ("end", -r - 4, 4.0)]
         spots += [(anchor, 0.0, shift) for shift in (-r - 6, r + 16, -r - 22, r + 32) for anchor in _anchors(x)]

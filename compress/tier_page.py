@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from compress import gates, measured_page, verdict
 from compress.artifact import Artifact
-from compress.charts import Interval, interval_plot, show
+from compress.charts import Interval, interval_plot, show, span
 from compress.errors import StorageError
 from compress.measured_page import STEADY, Numbers, value_of
 from compress.sheets import Row, read_sheet
@@ -129,11 +129,12 @@ def _families(judged: Verdict) -> list[dict[str, Any]]:
 def _gate(gate: GateRecord) -> dict[str, Any]:
     unit = gate.unit
     limits = [(sign, limit) for sign, limit in (("≥", gate.bound.min), ("≤", gate.bound.max)) if limit is not None]
-    interval = f"{show(gate.lower, unit)} to {show(gate.upper, unit)}"
+    counted = gate.method == "counted"
     return {
         "record": gate,
         "value": show(gate.value, unit),
-        "interval": "counted" if gate.method == "counted" else interval,
+        "interval": "counted" if counted else span(gate.lower, gate.upper, unit),
+        "method": "" if counted else f"{100 * gate.confidence:g} %, {gate.method}",
         "limit": " and ".join(f"{sign} {show(limit, unit)}" for sign, limit in limits),
         "sample": _sample(gate),
         "plot": interval_plot(_interval(gate)),
@@ -145,14 +146,14 @@ def _interval(gate: GateRecord) -> Interval:
 
 
 def _sample(gate: GateRecord) -> str:
-    """What the number rests on: `160 rendered images of 120 people, bootstrap`."""
+    """What the number rests on: `160 rendered images of 120 people`."""
     if gate.method == "counted":
         return "the file"
     known = gates.GATES.get(gate.name)
     what = known.sample if known else "samples"
     part = "" if gate.subset == gates.WHOLE else f"{gate.subset} "
     people = f" of {gate.clusters} people" if what == "images" and gate.clusters != gate.n else ""
-    return f"{gate.n} {part}{what}{people}, {gate.method}"
+    return f"{gate.n} {part}{what}{people}"
 
 
 def _facts(numbers: Numbers, parts: Sequence[str]) -> list[tuple[str, str]]:
