@@ -25,7 +25,8 @@ ZOOM = (0.75, 1.05)
 SHIFT = 0.1
 MAX_CHANNELS = 64  # OpenCV 5 refuses pictures of more than 128 channels, which taps have
 INPUT_FIELDS = ("photo", "points")
-TARGET_FIELDS = ("image", "maps", "tap", "identity", "photo_identity")
+TARGET_FIELDS = ("image", "identity", "photo_identity")
+OFFERED_FIELDS = ("maps", "tap")  # not every teacher gives them
 # Mirroring exchanges the eyes and the corners of the mouth, which are ordered from left to right in the picture.
 MIRRORED_POINTS = np.array([1, 0, 2, 4, 3])
 
@@ -40,9 +41,9 @@ class Batch:
 
     photo: Tensor  # [N, 3, S, S]
     image: Tensor  # [N, 3, S, S], the teacher's result
-    maps: Tensor  # [N, 8, h, w], the teacher's flow (grid units), gain, bias
-    inside: Tensor  # [N, 1, h, w], 1 where the maps' pixel lies within the original photo, else 0
-    tap: Tensor  # [N, C, h', w'], the teacher's features
+    maps: Tensor | None  # [N, 8, h, w], the teacher's flow (grid units), gain, bias; None if it gives none
+    inside: Tensor  # [N, 1, S/4, S/4], 1 where the maps' pixel lies within the original photo, else 0
+    tap: Tensor | None  # [N, C, h', w'], the teacher's features; None if it gives none
     identity: Tensor  # [N, D], unit embedding of the teacher's result before augmentation
     photo_identity: Tensor  # [N, D], the same of the photo
     points: Tensor  # [N, 5, 2], pixels
@@ -142,16 +143,16 @@ def augment(rows: dict[str, Array], windows: list[Window]) -> dict[str, Array]:
     Adds `inside` and `flipped`; embeddings stay as they are.
     """
     size = rows["photo"].shape[1]
-    maps, taps = _channels_last(rows["maps"]), _channels_last(rows["tap"])
+    offered = {name: _channels_last(rows[name]) for name in OFFERED_FIELDS if name in rows}
     seen: dict[str, Array] = {name: np.empty_like(rows[name]) for name in ("photo", "image", "points")}
-    seen |= {"maps": np.empty_like(maps), "tap": np.empty_like(taps)}
-    seen["inside"] = np.empty(maps.shape[:3], np.float32)
+    seen |= {name: np.empty_like(value) for name, value in offered.items()}
+    seen["inside"] = np.empty((len(windows), size // 4, size // 4), np.float32)
     for row, window in enumerate(windows):
         for name in ("photo", "image"):
             seen[name][row] = warp_picture(rows[name][row], window)
-        seen["maps"][row] = warp_maps(maps[row], window)
-        seen["tap"][row] = warp_picture(taps[row], window)
-        seen["inside"][row] = inside(window, *maps.shape[1:3])
+        for name, value in offered.items():
+            seen[name][row] = (warp_maps if name == "maps" else warp_picture)(value[row], window)
+        seen["inside"][row] = inside(window, size // 4, size // 4)
         seen["points"][row] = warp_points(rows["points"][row].astype(np.float32), window, size)
     seen["flipped"] = np.array([window.scale_x < 0 for window in windows])
     return seen | {name: rows[name] for name in ("identity", "photo_identity")}
@@ -164,13 +165,14 @@ def to_picture(rows: Array) -> Tensor:
 
 def to_batch(seen: dict[str, Array], device: str) -> Batch:
     """Augmented rows -> tensors on `device`."""
-    plain = {name: torch.from_numpy(seen[name]) for name in ("maps", "tap", "points", "inside", "flipped")}
+    plain = {name: torch.from_numpy(seen[name]) for name in ("points", "inside", "flipped")}
+    offered = {n: torch.from_numpy(seen[n]).permute(0, 3, 1, 2).to(device) for n in OFFERED_FIELDS if n in seen}
     return Batch(
         photo=to_picture(seen["photo"]).to(device),
         image=to_picture(seen["image"]).to(device),
-        maps=plain["maps"].permute(0, 3, 1, 2).to(device),
+        maps=offered.get("maps"),
         inside=plain["inside"].unsqueeze(1).to(device),
-        tap=plain["tap"].permute(0, 3, 1, 2).to(device),
+        tap=offered.get("tap"),
         identity=torch.from_numpy(seen["identity"].astype(np.float32)).to(device),
         photo_identity=torch.from_numpy(seen["photo_identity"].astype(np.float32)).to(device),
         points=plain["points"].to(device),
@@ -193,6 +195,7 @@ class Batches:
         if len(inputs) != len(targets):
             raise StageError(f"targets: {len(targets)} samples for {len(inputs)} inputs; delete the targets' folder")
         self._inputs, self._targets = inputs, targets
+        self._target_fields = (*TARGET_FIELDS, *(name for name in OFFERED_FIELDS if name in targets.fields))
         self._batch, self._seed, self._augment, self._device = batch, seed, augment, device
         self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
@@ -214,7 +217,7 @@ class Batches:
 
     def _rows(self, step: int) -> dict[str, Array]:
         indices = self.indices(step)
-        rows = self._inputs.read(indices, INPUT_FIELDS) | self._targets.read(indices, TARGET_FIELDS)
+        rows = self._inputs.read(indices, INPUT_FIELDS) | self._targets.read(indices, self._target_fields)
         if self._augment:
             windows = draw_windows(np.random.default_rng([self._seed, 1, step]), len(indices))
         else:

@@ -154,8 +154,8 @@ def distillation_loss(
 
     A loss that is absent or weighs 0 is not computed. `adapter` (student's tap channels -> teacher's) is needed where
     taps weigh. `embed(images, points)` is given only at the steps that shall compute the identity loss, because it is
-    dear; without it that part is absent. Raises ValueError for an unknown loss, for taps without an adapter, and for
-    maps of a student that predicts none.
+    dear; without it that part is absent. Raises ValueError for an unknown loss, for taps without an adapter, for maps
+    of a student that predicts none, and for maps or taps of a teacher that gives none.
     """
     unknown = weights.keys() - set(LOSSES)
     if unknown:
@@ -165,10 +165,14 @@ def distillation_loss(
     if "maps" in active:
         if output.maps is None:
             raise ValueError("weights.maps: this student predicts no maps; set it to 0")
+        if batch.maps is None:
+            raise ValueError("weights.maps: the teacher gives no maps; set it to 0")
         parts["maps"] = maps_l1(output.maps.float(), batch.maps, batch.inside)
     if "taps" in active:
         if adapter is None:
             raise ValueError("weights.taps: there is no adapter for the student's tap; set it to 0")
+        if batch.tap is None:
+            raise ValueError("weights.taps: the teacher gives no tap; set it to 0")
         parts["taps"] = tap_mse(output.tap, batch.tap, adapter)
     if "identity" in active and embed is not None:
         hinge = identity_loss(output.image.float(), batch, embed)

@@ -117,6 +117,8 @@ def make_training(
 def make_adapter(student: students.Student, batches: Batches, seed: int) -> nn.Module:
     """A 1x1 convolution from the student's tap to the teacher's; it is trained along and not kept."""
     sample = batches.at(0)
+    if sample.tap is None:
+        raise InputError("weights.taps: the teacher gives no tap; set it to 0")
     channels = student.eval()(sample.photo[:1]).tap.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

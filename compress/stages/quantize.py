@@ -167,6 +167,8 @@ def fit_adapter(student: students.Student, batches: Batches) -> nn.Module:
     """
     rows, results = [], []
     for batch in batches.iterate(0, ADAPTER_BATCHES):
+        if batch.tap is None:
+            raise InputError("weights.taps: the teacher gives no tap; set it to 0")
         tap = student.eval()(batch.photo).tap
         target = F.interpolate(batch.tap, size=tap.shape[-2:], mode="bilinear", align_corners=False)
         rows.append(F.pad(tap.movedim(1, -1).flatten(0, 2), (0, 1), value=1.0).cpu().double())
