@@ -1,7 +1,7 @@
 """Whether the student's picture still shows the person in the photo, judged beside the teacher's picture.
 
-Photo identity networks are unsafe as absolute measures on cartoons, so both numbers are relative to the teacher.
-Embeddings are unit rows [n, d] of one named network. If that network was also a loss of the training, it grades its own
+Photo identity networks are unsafe as absolute measures on cartoons, so all numbers are relative to the teacher.
+Embeddings are rows [n, d] of one named network. If that network was also a loss of the training, it grades its own
 pupil: say so.
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from compress.metrics.estimate import Estimate
-from compress.metrics.intervals import ratio
+from compress.metrics.intervals import Clusters, ratio
 
 Floats = NDArray[np.floating]
+
+GALLERY = 30  # photos that a picture is matched with: its own and 29 of other people
 
 
 def similarity(first: Floats, second: Floats) -> Floats:
@@ -29,24 +32,36 @@ def delta(photo: Floats, student: Floats, teacher: Floats) -> Floats:
     return similarity(photo, student) - similarity(photo, teacher)
 
 
-def found(photo: Floats, pictures: Floats) -> Floats:
-    """1.0 where the nearest of all photos to a picture is its own, else 0.0, [n]; a tie is not found."""
-    photo = photo.astype(np.float64)
-    pictures = pictures.astype(np.float64)
-    photo /= np.maximum(np.linalg.norm(photo, axis=1, keepdims=True), 1e-12)
-    scores = pictures @ photo.T
-    own = np.diag(scores).copy()
-    np.fill_diagonal(scores, -np.inf)
-    hits: Floats = (own > scores.max(axis=1)).astype(np.float64)
-    return hits
+def rank1(photo: Floats, pictures: Floats, person: Clusters | None = None, gallery: int = GALLERY) -> Floats:
+    """Probability that each picture's own photo is the best match among it and 29 random photos of others, [n].
+
+    Exact: with w of m photos of other people at least as like, none of w is among gallery - 1 drawn from m with
+    probability C(m - w, gallery - 1) / C(m, gallery - 1). So it does not depend on how many photos there are, where
+    rank-1 among all falls with their number; fewer than `gallery` photos are all drawn. A tie is lost. Other photos of
+    the same `person` [n] are neither right nor wrong. Raises ValueError if there is nobody else.
+    """
+    unit = photo / np.maximum(np.linalg.norm(photo.astype(np.float64), axis=1, keepdims=True), 1e-12)
+    scores = pictures.astype(np.float64) @ unit.T
+    names = np.arange(len(photo)) if person is None else np.asarray(person)
+    others = names[:, None] != names
+    m = others.sum(axis=1)
+    if not m.all():
+        raise ValueError("rank1: all photos are of one person; nobody could be mistaken for another")
+    wrong = (others & (scores >= np.diag(scores)[:, None])).sum(axis=1)
+    drawn = np.minimum(gallery - 1, m)
+    right = m - wrong
+    # The two factors a! / (a - drawn)! with their denominators: exactly 1 where nobody is as like.
+    logs = special.gammaln(right + 1) - special.gammaln(m + 1)
+    logs += special.gammaln(m - drawn + 1) - special.gammaln(np.maximum(right - drawn, 0) + 1)
+    chance: Floats = np.where(right >= drawn, np.exp(logs), 0.0)
+    return chance
 
 
-def rank1_relative(photo: Floats, student: Floats, teacher: Floats, seed: int) -> Estimate:
-    """Rank-1 retrieval of student pictures among all photos, divided by that of the teacher's pictures.
+def rank1_relative(of_student: Floats, of_teacher: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
+    """Mean `rank1` of the student's pictures over that of the teacher's, both [n].
 
     Raises ValueError if not one teacher picture finds its photo: then there is nothing to be relative to.
     """
-    of_teacher = found(photo, teacher)
-    if not of_teacher.any():
+    if not of_teacher.sum() > 0:
         raise ValueError("rank1_relative: no picture of the teacher finds its photo among the sources")
-    return ratio(found(photo, student), of_teacher, seed)
+    return ratio(of_student, of_teacher, seed, clusters)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress import cost, evaluation, gates, networks
+from compress import cost, evaluation, gates
 from compress.artifact import Artifact, write_json
 from compress.candidate import Candidate, bytes_of
 from compress.context import Context
@@ -30,7 +30,6 @@ from compress.recipe import GateSettings, VerifyStep
 from compress.shards import Shards
 from compress.sheets import Row, amplified_difference, contact_sheet
 
-LAYERS = ("stage1", "stage2", "stage3", "stage5")
 SHEET_ROWS = 24
 TITLES = ("photo", "teacher", "float student", "int8 student", "int8 - teacher, x4")
 
@@ -50,7 +49,7 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     judged = gates.judged_parts(counts)
     int8, float_ = (Candidate(export.path / cost.FILES[name]) for name in ("int8", "float"))
     judges = _judges(settings, context.device)
-    table = evaluation.measure(test, _Student(int8), _Student(float_), judges, context)
+    table = evaluation.measure(test, int8, float_, judges, context)
     rows = {part: np.flatnonzero(test.source == gates.PARTS.index(part)) for part in judged}
     measured = {
         part: evaluation.summarise({name: column[rows[part]] for name, column in table.items()}, context.seed)
@@ -84,9 +83,7 @@ def _bounds(settings: VerifyStep) -> dict[str, gates.Bound]:
 
 
 def _judges(settings: VerifyStep, device: str) -> Judges:
-    identity, features = networks.identity("sface"), networks.features("efficientnet-lite0")
-    float_too = "int8_identity_delta_mean" in settings.gates
-    return Judges(identity.to(device), features.to(device), LAYERS, "head", float_too)
+    return evaluation.open_judges(settings.judges, device, "int8_identity_delta_mean" in settings.gates)
 
 
 def _export_numbers(export: Artifact) -> dict[str, Estimate]:
@@ -123,9 +120,6 @@ def _write_verdict(
 def _write_metrics(
     folder: Path, measured: gates.Measured, details: Mapping[str, float], judges: Judges, seed: int
 ) -> None:
-    identity, features = (
-        {"name": network.name, "sha256": network.sha256} for network in (judges.identity, judges.features)
-    )
     metrics = {
         "numbers": {part: {n: e.as_dict() for n, e in estimates.items()} for part, estimates in measured.items()},
         "cost": dict(details),
@@ -133,11 +127,7 @@ def _write_metrics(
             "method": "percentile bootstrap", "confidence": intervals.CONFIDENCE, "rounds": intervals.ROUNDS
         },
         "seed": seed,
-        "backbones": {
-            "identity": identity,
-            "perceptual": {**features, "layers": list(judges.layers)},
-            "kid": {**features, "layers": [judges.head], "pooling": "mean"},
-        },
+        "backbones": judges.describe(),
         "kid": {"estimator": "unbiased, paired", "kernel": "polynomial, degree 3", "most": distribution.MOST_IMAGES},
     }  # fmt: skip
     write_json(folder / "metrics.json", metrics)
@@ -159,16 +149,6 @@ def _cell(name: str, value: Any) -> str:
 
 def _text(name: bytes) -> str:
     return bytes(name).decode("utf-8", "replace")
-
-
-@dataclass(frozen=True)
-class _Student:
-    """An exported file as a student under test."""
-
-    candidate: Candidate
-
-    def draw(self, batch: evaluation.Batch) -> NDArray[np.uint8]:
-        return bytes_of(self.candidate.stylise(batch.photo))
 
 
 @dataclass(frozen=True)
