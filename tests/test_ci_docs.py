@@ -45,7 +45,7 @@ sys.exit(cli.main())
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """What the workflow checks out: a student that has changed, and the one of `target`. `kcompress` has small stages."""
+    """What the workflow checks out, with another student in `target`; `kcompress` has small stages."""
     program = tmp_path / "bin" / "kcompress"
     program.parent.mkdir()
     program.write_text(KCOMPRESS)
