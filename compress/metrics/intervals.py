@@ -12,6 +12,7 @@ Clusters are resampled whole. The methods were chosen by how often they hold the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -28,6 +29,7 @@ Clusters = NDArray[np.generic]  # [n], equal where two images are of one person 
 ROUNDS = 2000
 FEWEST_RESAMPLED = 12  # clusters; fewer repeat one resample too often, and Student's t takes over
 _TAIL = (1 - CONFIDENCE) / 2
+_Z = float(special.ndtri(1 - _TAIL))
 _HELD = 2_000_000  # numbers held at once, so that memory does not grow with the sample
 
 
@@ -46,7 +48,7 @@ def ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None = No
     if not np.sum(under) > 0:
         return Estimate(np.nan, np.nan, np.nan, len(over), count)
     if _is_binary(over) and _is_binary(under):
-        return _share_ratio(over, under, code, count)
+        return _share(over, code, count) if np.all(under) else _share_ratio(over, under, code, count)
     value = float(np.sum(over) / np.sum(under))
     # Residuals, not values, are summed: what is constant must come out without a width, not with a rounding's.
     sums = _sums(code, count, over - value * under, under)
@@ -199,10 +201,24 @@ def _resamples(count: int, seed: int, width: int = 0, whole: Floats | None = Non
     """Copies of each cluster in ROUNDS resamples, [some, count] at a time; `whole` is put before the first."""
     if whole is not None:
         yield whole
-    generator = np.random.default_rng(seed)
     rows = max(1, min(ROUNDS, _HELD // max(count, width)))
+    if rows == ROUNDS:
+        yield _all_resamples(count, seed)
+        return
+    generator = np.random.default_rng(seed)
     for start in range(0, ROUNDS, rows):
-        yield generator.multinomial(count, np.full(count, 1 / count), min(rows, ROUNDS - start)).astype(np.float64)
+        yield _multinomial(generator, count, min(rows, ROUNDS - start))
+
+
+@functools.lru_cache(maxsize=2)  # the statistics of one verdict share their sample's size and seed
+def _all_resamples(count: int, seed: int) -> Floats:
+    copies = _multinomial(np.random.default_rng(seed), count, ROUNDS)
+    copies.flags.writeable = False
+    return copies
+
+
+def _multinomial(generator: np.random.Generator, count: int, rounds: int) -> Floats:
+    return generator.multinomial(count, np.full(count, 1 / count), rounds).astype(np.float64)
 
 
 def _left_out(count: int, width: int) -> Iterator[Floats]:
@@ -239,7 +255,8 @@ def _studentised(
     shifts, errors = [], []
     for copies in _resamples(count, seed, whole=np.ones((1, count))):
         totals = copies @ products
-        shift, slopes = statistic(totals[:, :k])
+        with np.errstate(divide="ignore", invalid="ignore"):  # a resample without one person of the group
+            shift, slopes = statistic(totals[:, :k])
         squares = np.einsum("ri,rij,rj->r", slopes, totals[:, k:].reshape(-1, k, k), slopes)
         shifts.append(shift)
         errors.append(np.sqrt(np.maximum(squares, 0) * count / max(count - 1, 1)))
@@ -290,6 +307,13 @@ def _rank(share: float, n: float, level: float) -> float:
     return low
 
 
+def _share(hits: Floats, code: Indices, count: int) -> Estimate:
+    """Share of 1 among 0 and 1. Source: Wilson, JASA 22, 1927; n is divided by the design effect of the clusters."""
+    value = float(np.mean(hits))
+    lower, upper = _wilson(value, len(hits) / _design_effect(code, count, hits - value), _Z)
+    return Estimate(value, float(lower), float(upper), len(hits), count, "Wilson")
+
+
 def _share_ratio(over: Floats, under: Floats, code: Indices, count: int) -> Estimate:
     """Ratio of two shares of the same images, of 0 and 1: hits of the one over hits of the other.
 
@@ -297,14 +321,17 @@ def _share_ratio(over: Floats, under: Floats, code: Indices, count: int) -> Esti
     Source: Bonett and Price, Statist. Med. 25, 2006, equation 6.
     """
     over, under = np.asarray(over, np.float64), np.asarray(under, np.float64)
-    value = over.sum() / under.sum()
+    value = float(over.sum() / under.sum())
     effect = _design_effect(code, count, over - value * under)
     both, first, second = (x.sum() / effect for x in (over * under, over * (1 - under), (1 - over) * under))
     n, hits = both + first + second, np.array([both + first, both + second])
     spread = np.sqrt((first + second + 2) / ((hits[0] + 1) * (hits[1] + 1)))
     each = np.sqrt((1 - (hits + 1) / (n + 2)) / (hits + 1))
-    z = special.ndtri(1 - _TAIL) * spread / each.sum()
-    centre, half = 2 * hits + z**2, z * np.sqrt(z**2 + 4 * hits * (1 - hits / n))
-    lower, upper = (centre - half) / (2 * (n + z**2)), (centre + half) / (2 * (n + z**2))
-    low, high = lower[0] / upper[1], upper[0] / lower[1]
-    return Estimate(float(value), float(low), float(high), len(over), count, "Wilson, paired")
+    lower, upper = _wilson(hits / n, n, _Z * spread / each.sum())
+    return Estimate(value, float(lower[0] / upper[1]), float(upper[0] / lower[1]), len(over), count, "Wilson, paired")
+
+
+def _wilson(share: float | Floats, n: float, z: float | Floats) -> tuple[Floats, Floats]:
+    square = np.square(z) / n
+    centre, half = share + square / 2, np.sqrt(square * (share * (1 - np.asarray(share)) + square / 4))
+    return (centre - half) / (1 + square), (centre + half) / (1 + square)
