@@ -15,7 +15,8 @@ Shape = Sequence[str | int] | None
 
 def node(kind: str, inputs: str, outputs: str, domain: str = "", **attributes: object) -> NodeProto:
     """A node between values named in words: node("Mul", "photo gain", "image")."""
-    return helper.make_node(kind, inputs.split(), outputs.split(), f"{kind} 1", domain=domain, **attributes)
+    name = f"{kind} of {outputs.split()[0]}"
+    return helper.make_node(kind, inputs.split(), outputs.split(), name, domain=domain, **attributes)
 
 
 def model(
