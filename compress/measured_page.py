@@ -156,7 +156,8 @@ class _Column:
         if row is None:
             return ""
         value, gap = show(row.value, self.unit), show(row.gap, self.unit)
-        return f"{self.title.partition(' (')[0]}: worst for {row.category} {row.label}, {value}, {gap} worse than the others"
+        title = self.title.partition(" (")[0]
+        return f"{title}: worst for {row.category} {row.label}, {value}, {gap} worse than the others"
 
     def cell(self, category: str, label: str) -> dict[str, Any] | None:
         row = self.rows.get((category, label))

@@ -119,7 +119,7 @@ def _families(judged: Verdict) -> list[dict[str, Any]]:
             "name": name,
             "gates": [_gate(gate) for gate in sorted(members, key=lambda gate: ORDER[gate.state])],
             "counts": {state: n for state in ORDER if (n := sum(gate.state == state for gate in members))},
-            "worst": min((gate.state for gate in members), key=lambda state: ORDER[state]),
+            "worst": next(state for state in ORDER if any(gate.state == state for gate in members)),
         }
         for name, members in found.items()
     ]
