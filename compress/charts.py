@@ -49,7 +49,8 @@ class Axis:
         """Round numbers on the axis, at most about `most`."""
         if self.log:
             decades = range(math.floor(self.low), math.ceil(self.high) + 1)
-            steps: tuple[int, ...] = (1, 2, 5) if self.high - self.low < 1.6 else (1,)
+            wide = self.high - self.low
+            steps: tuple[float, ...] = (1, 1.5, 2, 3, 4, 5, 7) if wide < 0.6 else (1, 2, 5) if wide < 1.6 else (1,)
             ticks = [step * 10.0**decade for decade in decades for step in steps]
             return [tick for tick in ticks if self.low <= math.log10(tick) <= self.high]
         rough = (self.high - self.low) / most

@@ -16,6 +16,7 @@ from compress.comparison import Change, Comparison, Direction, Row
 from compress.page import template
 from compress.records import Reading
 
+_AMOUNTS = ("bytes", "ms", "MACs")
 _MARKS = {"worse": "failed", "better": "passed"}
 _TITLES: dict[Direction, str] = {
     "worse": "Worse",
@@ -51,7 +52,7 @@ def _headline(found: Comparison) -> str:
 
 def _summary(found: Comparison, index: int) -> dict[str, Any]:
     """One sentence about a later run: what became worse, by name."""
-    names = [row.meaning for row, run in _sorted(found, "worse") if run == index]
+    names = [f"{row.meaning} ({row.tier})" for row, run in _sorted(found, "worse") if run == index]
     counts = {word: sum(run == index for _, run in found.changed(word)) for word in _TITLES}
     text = f"{counts['worse']} worse, {counts['better']} better, {counts['same']} without a difference beyond noise"
     if counts["not comparable"]:
@@ -103,7 +104,7 @@ def _change(row: Row, index: int, labels: Sequence[str]) -> dict[str, Any]:
         "where": row.tier if row.subset == gates.WHOLE else f"{row.tier}, {row.subset}",
         "before": show(before.value, row.unit),
         "after": show(after.value, row.unit),
-        "difference": _signed(change, row.unit),
+        "difference": _signed(change, before.value, row.unit),
         "interval": "" if change.lower == change.upper else span(change.lower, change.upper, row.unit),
         "method": change.method,
         "plot": _plot(change),
@@ -111,8 +112,10 @@ def _change(row: Row, index: int, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _signed(change: Change, unit: str) -> str:
-    return ("+" if change.difference > 0 else "") + show(change.difference, unit)
+def _signed(change: Change, before: float, unit: str) -> str:
+    """`-35 kB (-19 %)`; shares only of what has a natural zero."""
+    text = ("+" if change.difference > 0 else "") + show(change.difference, unit)
+    return f"{text} ({100 * change.difference / before:+.0f} %)" if unit in _AMOUNTS and before else text
 
 
 def _plot(change: Change) -> str:

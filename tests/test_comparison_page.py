@@ -66,14 +66,17 @@ def words(page: str) -> str:
 def test_page_opens_with_what_got_worse() -> None:
     page = words(render(comparison()))
     assert "branch against main: 1 worse, 2 better" in page
-    assert "branch: 1 worse, 2 better, 1 without a difference beyond noise; worse: PSNR to the teacher, mean." in page
+    assert (
+        "branch: 1 worse, 2 better, 1 without a difference beyond noise; worse: PSNR to the teacher, mean (cpu)."
+        in page
+    )
     assert page.index("Worse: 1") < page.index("Better: 2") < page.index("No difference beyond noise: 1")
 
 
 def test_rows_state_both_values_difference_and_method() -> None:
     page = words(render(comparison()))
     assert "28.2 dB 27.1 dB -1.1 dB -1.4 to -0.8 dB paired over 200 images" in page
-    assert "185 kB 150 kB -35 kB" in page
+    assert "185 kB 150 kB -35 kB (-19 %)" in page
 
 
 def test_gate_that_fell_stands_first() -> None:
