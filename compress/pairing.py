@@ -27,7 +27,7 @@ Images = Mapping[str, Sequence[str]]
 ROUNDS = 2_000
 FEWEST_PEOPLE = 10  # the spread between fewer says too little of the next one
 _CHUNK = 4_000_000  # weights held at once, so that memory does not grow with the sample
-_SAME = 1e-3
+_SAME = 1e-4
 """How far a column's statistic may be from the stored number, relative to the column; the file has five digits."""
 
 
@@ -103,8 +103,9 @@ def sums_up(images: Images, subset: str, metric: str, value: float) -> bool:
     column = _numbers(images[name], rows) if name in images and len(rows) else None
     if column is None:
         return False
-    found = column.mean() if percent is None else np.percentile(column, percent)
-    return bool(abs(found - value) <= _SAME * np.abs(column).mean())
+    known = column[~np.isnan(column)]
+    found = known.mean() if percent is None else np.percentile(known, percent)
+    return bool(abs(found - value) <= _SAME * np.abs(known).mean())
 
 
 def differences(pairs: Pairs, metrics: Sequence[str], confidence: float, seed: int) -> dict[str, Difference]:
@@ -140,12 +141,12 @@ def _keys(images: Images, subset: str) -> Iterator[tuple[tuple[str, int], int]]:
 
 
 def _numbers(column: Sequence[str], rows: Indices) -> Floats | None:
-    """Cells of a column; None if they are not all finite numbers."""
+    """Cells of a column, NaN where nothing could be measured; None if they are no numbers or too few."""
     try:
         numbers = np.array([float(column[row]) for row in rows])
     except ValueError:
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    return None if (~np.isnan(numbers)).sum() < FEWEST_IMAGES or np.isinf(numbers).any() else numbers
 
 
 def _weights(pairs: Pairs, seed: int) -> Iterator[Floats]:
@@ -161,6 +162,9 @@ def _weights(pairs: Pairs, seed: int) -> Iterator[Floats]:
 def _difference(pairs: Pairs, metric: str, weights: Floats) -> Floats:
     name, percent = column_of(metric)
     first, later = pairs.first[name], pairs.later[name]
+    known = ~np.isnan(first + later)
+    if not known.all():
+        first, later, weights = first[known], later[known], weights[:, known]
     if percent is None:
         mean: Floats = weights @ (later - first) / weights.sum(axis=1)
         return mean

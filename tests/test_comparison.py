@@ -127,6 +127,21 @@ def test_percentile_is_paired_too() -> None:
     assert (found.value, found.lower, found.upper) == (3, 3, 3)
 
 
+def test_pictures_without_a_measurement_are_passed_over(tmp_path: Path) -> None:
+    before, after = psnrs(), psnrs() - 1
+    before[3], after[5] = np.nan, np.nan
+    known = {name: (np.nanmean(values),) * 3 for name, values in (("a", before), ("b", after))}
+    folders = [stored(tmp_path / name, np.nan_to_num(x, nan=28), psnr_mean_db=known[name])
+               for name, x in (("a", before), ("b", after))]  # fmt: skip
+    for folder, row in zip(folders, (3, 5)):
+        lines = (folder / "images.csv").read_text().splitlines()
+        lines[row + 1] = f"{row},render-{row},rendered,nan"
+        (folder / "images.csv").write_text("\n".join(lines) + "\n")
+    change = change_of(compare(folders))
+    assert (change.method, change.direction) == ("paired over 120 images", "worse")
+    assert change.difference == pytest.approx(-1, abs=1e-3)
+
+
 def test_column_that_does_not_give_the_number_is_not_paired(tmp_path: Path) -> None:
     first, later = stored(tmp_path / "a", psnrs()), stored(tmp_path / "b", psnrs() - 0.2)
     metrics = json.loads((later / "metrics.json").read_text())
