@@ -60,9 +60,7 @@ def labelled(table: Table) -> bool:
     return any(bool((table[category] != b"").any()) for category in CATEGORIES)
 
 
-def summarise(
-    seen: Seen, rows: Mapping[str, Indices], seed: int, with_groups: bool
-) -> dict[str, dict[str, Estimate]]:
+def summarise(seen: Seen, rows: Mapping[str, Indices], seed: int, with_groups: bool) -> dict[str, dict[str, Estimate]]:
     """Estimates by part and by gate; what moves is a part of its own.
 
     Groups are found in parts of which anything is known. Raises StageError where a number cannot be computed.

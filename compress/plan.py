@@ -158,6 +158,8 @@ def test_set(builder: Builder, recipe: Recipe) -> None:
     test, steady = recipe.test, recipe.test.steadiness
     parents = {"test_inputs": "test-inputs", "test_targets": "test-targets"}
     builder.add("test-features", "features", recipe.judges, parents, f"{count} images", count)
+    if not steady.images + steady.videos:
+        return
     motion = MotionStep(teacher=recipe.teacher, size=test.size, rendered_seed=test.rendered_seed, steadiness=steady)
     drawn = steady.images * VARIANTS + steady.videos * steady.frames
     budget = f"{steady.images} images, {steady.videos} videos"
@@ -190,9 +192,9 @@ def verify_step(
     """The step that judges what `judged` names as export by the gates of tier `name`, on the test set."""
     tier = recipe.tiers[name]
     images = recipe.test.rendered + builder.found.photos.get("test", 0)
-    tested = {role: f"test-{role}" for role in ("inputs", "targets", "features", "motion")}
-    roles = {"test_inputs": tested["inputs"], "test_targets": tested["targets"]}
-    roles |= {"features": tested["features"], "motion": tested["motion"]}
+    roles = {"test_inputs": "test-inputs", "test_targets": "test-targets", "features": "test-features"}
+    if "test-motion" in builder.steps:
+        roles["motion"] = "test-motion"
     gates = {gate: bound for gate, bound in tier.gates.items() if gate not in left_out}
     settings = VerifyStep(
         tier=name,

@@ -1,16 +1,16 @@
 """Stage verify: measures an exported candidate against the teacher, judges it by the recipe's gates, writes what was
 seen.
 
-Reads the export, test inputs and teacher results; writes `verdict.json` (gates), `metrics.json` (every number, with
-interval, backbones and seed), `images.csv` (one row per image) and contact sheets. A failed gate is a result, not an
-error. Everything about pictures is measured on the exported ONNX files; parity with torch, which only the export stage
-can see, is taken from its manifest. Publishing is not done here.
+Reads the export (or an admitted file from elsewhere) and the test set with what is known of it; writes `verdict.json`
+(gates), `metrics.json` (every number, with interval, backbones and seed), `images.csv` (one row per image) and contact
+sheets. A failed gate is a result, not an error. Everything about pictures is measured on the exported ONNX files.
+Publishing is not done here.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,56 +18,72 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress import cost, evaluation, gates
+from compress import artifact, cost, evaluation, gates, groups, judging, runtimes, verdict
 from compress.artifact import Artifact, write_json
-from compress.candidate import Candidate, bytes_of
+from compress.candidate import Candidate, open_folder
 from compress.context import Context
 from compress.errors import StageError
 from compress.evaluation import Judges, Table, TestSet
-from compress.metrics import distribution, intervals
+from compress.facts import CATEGORIES
+from compress.metrics import intervals
+from compress.metrics.distribution import MOST_IMAGES
 from compress.metrics.estimate import Estimate
 from compress.recipe import GateSettings, VerifyStep
 from compress.shards import Shards
 from compress.sheets import Row, amplified_difference, contact_sheet
 
 SHEET_ROWS = 24
-TITLES = ("photo", "teacher", "float student", "int8 student", "int8 - teacher, x4")
+PARITY_PHOTOS = 16
+FROM_EXPORT = ("parity_float_levels", "parity_int8_levels")
+"""Numbers that only the stage which made the file could take: they need the student's torch network."""
+Indices = NDArray[np.int64]
 
 
 def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
-    """Judge the candidate `inputs["export"]` on `test_inputs` and `test_targets`; returns the headline numbers.
+    """Judge the candidate `inputs["export"]` on the test set; returns the headline numbers.
 
     Raises InputError for a test set that is too small or shares photos with the training's `inputs`, StageError if a
     gate's number cannot be computed.
     """
-    budget = settings.budget
-    export = inputs["export"]
-    photos = Shards(inputs["test_inputs"].path)
-    evaluation.refuse_leaks(Shards(inputs["inputs"].path), photos)
-    test = TestSet(photos, Shards(inputs["test_targets"].path))
-    counts = {part: int((test.source == number).sum()) for number, part in enumerate(gates.PARTS)}
-    judged = gates.judged_parts(counts)
-    int8, float_ = (Candidate(export.path / cost.FILES[name]) for name in ("int8", "float"))
-    judges = _judges(settings, context.device)
-    table = evaluation.measure(test, int8, float_, judges, context)
-    rows = {part: np.flatnonzero(test.source == gates.PARTS.index(part)) for part in judged}
-    measured = {
-        part: evaluation.summarise({name: column[rows[part]] for name, column in table.items()}, context.seed)
-        for part in judged
-    }
-    spent = cost.architecture_cost(export.path, budget.photo_size)
-    timed = cost.runtime_cost(
-        export.path, test.read([0])["photo"][0], budget.photo_size, budget.threads, context.seed
-    )
-    measured[gates.WHOLE] = {**spent.estimates, **timed.estimates, **_export_numbers(export)}
+    export, photos = inputs["export"], Shards(inputs["test_inputs"].path)
+    if "inputs" in inputs:  # of a file from elsewhere nobody knows what it was trained on
+        evaluation.refuse_leaks(Shards(inputs["inputs"].path), photos)
+    evaluation.refuse_duplicates(photos)
+    targets = Shards(inputs["test_targets"].path)
+    judges = evaluation.open_judges(settings.judges, context.device, "int8_identity_delta_mean" in settings.gates)
+    test = TestSet(photos, targets, evaluation.open_features(inputs["features"].path, judges))
+    rows = judging.rows_of(test)
+    student, reference = open_folder(export.path)
+    motion = inputs["motion"].path if "motion" in inputs else None
+    seen = judging.look(test, motion, student, reference, judges, context)
+    asked = any(gates.GATES[gate].needs == "groups" for gate in settings.gates)
+    measured = judging.summarise(seen, rows, context.seed, asked)
+    budget, shown = settings.budget, photos.read(range(min(PARITY_PHOTOS, len(photos))), ["photo"])["photo"]
+    spent = cost.measure(export.path, shown[0], budget.photo_size, budget.threads, context.seed)
+    measured[gates.WHOLE] = {**spent.estimates, **_of_file(export, student, shown)}
     results = gates.evaluate(_bounds(settings), measured)
-    images = evaluation.per_image(table)
-    _write_verdict(folder, settings, counts, judged, results)
-    _write_metrics(folder, measured, {**spent.details, **timed.details}, judges, context.seed)
+    judged = _verdict(settings, inputs, judging.counts(test), rows, results, seen, judges, context.seed)
+    verdict.write(folder / "verdict.json", judged)
+    _write_metrics(folder, measured, spent.details, judged, context.seed)
+    images = evaluation.per_image(seen.stills)
     _write_images(folder / "images.csv", images)
-    for part in judged:
-        _write_sheets(folder / "sheets", part, rows[part], images, _Drawing(test, int8, float_), context.seed)
-    return _headline(settings, results)
+    drawing = _Drawing(test, student, reference)
+    for part, chosen in rows.items():
+        _write_sheets(folder / "sheets", part, chosen, images, drawing, context.seed)
+    failed = [f"{r.name} on {r.subset}: {r.detail}" for r in results if not r.passed]
+    return {"tier": settings.tier, "state": judged.state, "gates": len(results), "failed": failed}
+
+
+def _of_file(export: Artifact, student: Candidate, photos: NDArray[np.uint8]) -> dict[str, Estimate]:
+    """How alike runtimes draw with the file, and what its making told of it."""
+    numbers = export.numbers
+    if "convolutions" not in numbers:
+        raise StageError(f"{export.path.name}: its manifest has no convolutions; delete it and run again")
+    found: dict[str, float] = {name: numbers[name] for name in FROM_EXPORT if name in numbers}
+    found["integer_convolutions"] = numbers["integer_convolutions"] / max(numbers["convolutions"], 1)
+    levels = runtimes.levels(student, photos)
+    found |= {name: value for name, value in levels.items() if isinstance(value, float)}
+    return {name: Estimate.exact(value) for name, value in found.items()}
 
 
 def _bounds(settings: VerifyStep) -> dict[str, gates.Bound]:
@@ -77,60 +93,84 @@ def _bounds(settings: VerifyStep) -> dict[str, gates.Bound]:
     bounds: dict[str, gates.Bound] = {str(name): bound for name, bound in settings.gates.items()}
     for name, limit in limits.items():
         stated = bounds.get(name, GateSettings())
-        if stated.max is None:
+        if stated.max is None and name not in settings.left_out:
             bounds[name] = GateSettings(min=stated.min, max=float(limit))
     return bounds
 
 
-def _judges(settings: VerifyStep, device: str) -> Judges:
-    return evaluation.open_judges(settings.judges, device, "int8_identity_delta_mean" in settings.gates)
+def _verdict(
+    settings: VerifyStep,
+    inputs: Mapping[str, Artifact],
+    counts: Mapping[str, int],
+    rows: Mapping[str, Indices],
+    results: Sequence[gates.GateResult],
+    seen: judging.Seen,
+    judges: Judges,
+    seed: int,
+) -> verdict.Verdict:
+    export = inputs["export"]
+    model = export.path / cost.FILES["int8"]
+    teacher = inputs["test_targets"].numbers["teacher"]
+    few = {part: f"{n} images, needs {gates.FEWEST_IMAGES}" for part, n in counts.items() if n and part not in rows}
+    tables = {part: judging.only(seen.stills, chosen) for part, chosen in rows.items()}
+    unlabelled = [part for part, table in tables.items() if not judging.labelled(table)]
+    unknown = {f"groups of {part}": "nothing is known of the people" for part in unlabelled}
+    return verdict.build(
+        {
+            "tier": settings.tier,
+            "images": dict(counts),
+            "seed": seed,
+            "not_judged": few | unknown,
+            "left_out": list(settings.left_out),
+            "gates": [result.as_dict() for result in results],
+            "groups": [{"subset": part, **row} for part, table in tables.items() for row in groups.table(table, seed)],
+            "backbones": _backbones(judges),
+            "teacher": {"name": teacher["name"], "sha256": teacher["sha256"]},
+            "candidate": {
+                "file": model.name, "sha256": artifact.hash_file(model), "size_bytes": model.stat().st_size
+            },
+            "versions": artifact.versions(),
+        }
+    )  # fmt: skip
 
 
-def _export_numbers(export: Artifact) -> dict[str, Estimate]:
-    """Numbers that only the export stage could take; a missing one is an error, never a pass."""
-    numbers = export.manifest["numbers"]
-    names = ("parity_float_levels", "parity_int8_levels", "integer_convolutions", "convolutions")
-    missing = [name for name in names if name not in numbers]
-    if missing:
-        raise StageError(f"{export.path.name}: its manifest has no {', '.join(missing)}; delete it and run again")
-    share = numbers["integer_convolutions"] / max(numbers["convolutions"], 1)
-    parity = {name: Estimate.exact(numbers[name]) for name in names[:2]}
-    return parity | {"integer_convolutions": Estimate.exact(share)}
-
-
-def _headline(settings: VerifyStep, results: list[gates.GateResult]) -> dict[str, Any]:
-    failed = [f"{r.name} on {r.subset}: {r.detail}" for r in results if not r.passed]
-    return {"tier": settings.tier, "passed": not failed, "gates": len(results), "failed": failed}
-
-
-def _write_verdict(
-    folder: Path, settings: VerifyStep, counts: Mapping[str, int], judged: list[str], results: list[gates.GateResult]
-) -> None:
-    few = {part: n for part, n in counts.items() if n and part not in judged}
-    verdict = {
-        "tier": settings.tier,
-        "passed": all(result.passed for result in results),
-        "images": dict(counts),
-        "not_judged": {part: f"{n} images, needs {gates.FEWEST_IMAGES}" for part, n in few.items()},
-        "gates": [result.as_dict() for result in results],
-    }
-    write_json(folder / "verdict.json", verdict)
+def _backbones(judges: Judges) -> dict[str, Any]:
+    """Who judged, by the roles that gates name and by the metrics that look at other layers."""
+    network = judges.features
+    return {**judges.describe(), "features": {"name": network.name, "sha256": network.sha256, "layers": []}}
 
 
 def _write_metrics(
-    folder: Path, measured: gates.Measured, details: Mapping[str, float], judges: Judges, seed: int
+    folder: Path,
+    measured: Mapping[str, Mapping[str, Estimate]],
+    details: Mapping[str, float],
+    judged: verdict.Verdict,
+    seed: int,
 ) -> None:
-    metrics = {
-        "numbers": {part: {n: e.as_dict() for n, e in estimates.items()} for part, estimates in measured.items()},
-        "cost": dict(details),
-        "intervals": {
-            "method": "percentile bootstrap", "confidence": intervals.CONFIDENCE, "rounds": intervals.ROUNDS
+    numbers = {
+        part: {name: estimate.as_dict() | _about(name, seed) for name, estimate in estimates.items()}
+        for part, estimates in measured.items()
+    }
+    write_json(
+        folder / "metrics.json",
+        {
+            "numbers": numbers,
+            "cost": dict(details),
+            "intervals": {"confidence": intervals.CONFIDENCE, "rounds": intervals.ROUNDS},
+            "seed": seed,
+            "backbones": {role: backbone.model_dump(mode="json") for role, backbone in judged.backbones.items()},
+            "kid": {
+                "estimator": "unbiased, paired",
+                "kernel": "polynomial, degree 3",
+                "most": distribution.MOST_IMAGES,
+            },
         },
-        "seed": seed,
-        "backbones": judges.describe(),
-        "kid": {"estimator": "unbiased, paired", "kernel": "polynomial, degree 3", "most": distribution.MOST_IMAGES},
-    }  # fmt: skip
-    write_json(folder / "metrics.json", metrics)
+    )
+
+
+def _about(name: str, seed: int) -> dict[str, Any]:
+    """What else belongs to a number: the network that it depends on, and the seed of its interval."""
+    return {"backbone": gates.GATES[name].backbone if name in gates.GATES else "", "seed": seed}
 
 
 def _write_images(path: Path, images: Table) -> None:
@@ -142,7 +182,7 @@ def _write_images(path: Path, images: Table) -> None:
 
 
 def _cell(name: str, value: Any) -> str:
-    if isinstance(value, bytes):
+    if name in ("name", "person", *CATEGORIES):
         return _text(value)
     return gates.PARTS[int(value)] if name == "source" else f"{value:.5g}"
 
@@ -156,27 +196,32 @@ class _Drawing:
     """What it takes to show an image of the test set again."""
 
     test: TestSet
-    int8: Candidate
-    float_: Candidate
+    student: Candidate
+    reference: Candidate | None
+
+    @property
+    def titles(self) -> list[str]:
+        floats = ["float student"] if self.reference else []
+        return ["photo", "teacher", *floats, "candidate", "candidate - teacher, x4"]
 
     def row(self, row: int, images: Table) -> Row:
-        sample = self.test.read([row])
-        photo, teacher = sample["photo"][0], sample["image"][0]
-        float_, int8 = (bytes_of(c.stylise(sample["photo"]))[0] for c in (self.float_, self.int8))
+        batch = self.test.batch_of([row])
+        floats = [self.reference.draw(batch)[0]] if self.reference else []
+        drawn, teacher = self.student.draw(batch)[0], batch.teacher[0]
         psnr, ssim, far, lost = (
             float(images[name][row]) for name in ("psnr_db", "ssim", "perceptual", "identity_delta")
         )
         numbers = f"{psnr:.1f} dB   SSIM {ssim:.3f}   perceptual {far:.3f}   identity {lost:+.3f}"
-        caption = f"{_text(sample['name'][0])}   {numbers}"
-        return Row([photo, teacher, float_, int8, amplified_difference(int8, teacher)], caption)
+        known = " ".join(f"{name} {_text(images[name][row])}" for name in CATEGORIES if images[name][row])
+        pictures = [batch.photo[0], teacher, *floats, drawn, amplified_difference(drawn, teacher)]
+        return Row(pictures, "   ".join([_text(images["name"][row]), numbers, known]).rstrip())
 
 
-def _write_sheets(
-    folder: Path, part: str, rows: NDArray[np.int64], images: Table, drawing: _Drawing, seed: int
-) -> None:
+def _write_sheets(folder: Path, part: str, rows: Indices, images: Table, drawing: _Drawing, seed: int) -> None:
     """Two sheets: the images with the lowest PSNR, worst first, and as many drawn at random."""
     folder.mkdir(exist_ok=True)
     worst = rows[np.argsort(images["psnr_db"][rows], kind="stable")[:SHEET_ROWS]]
     drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:SHEET_ROWS])
     for kind, chosen in (("worst", worst), ("random", drawn)):
-        contact_sheet([drawing.row(int(row), images) for row in chosen], TITLES, folder / f"{kind}-{part}.png")
+        shown = [drawing.row(int(row), images) for row in chosen]
+        contact_sheet(shown, drawing.titles, folder / f"{kind}-{part}.png")
