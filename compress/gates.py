@@ -10,7 +10,8 @@ Rules, for every gate:
 - a 5th percentile needs 72: with fewer, even the worst image seen is no 95 % bound for it;
 - a gate that is unknown, or whose number could not be computed, is an error, never a pass.
 
-This module imports nothing heavy, so that recipes can be checked against its table. It measures nothing.
+The table itself is `compress.gate_table`. Neither imports anything heavy, so that recipes can be checked against it.
+Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -22,47 +23,28 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from compress.errors import InputError, StageError
+from compress.gate_table import (
+    FEWEST_FOR_P5,
+    FEWEST_IMAGES,
+    FEWEST_IN_GROUP,
+    FEWEST_VIDEOS,
+    GATES,
+    NEEDS,
+    Gate,
+)  # fmt: skip
 from compress.metrics.estimate import Estimate
 
-FEWEST_IMAGES = 30
-FEWEST_FOR_P5 = 72  # the first n of 0.95^n < 0.025: at least one image then lies below the true 5th percentile
-FEWEST_IN_GROUP = 20
-FEWEST_VIDEOS = 4
+__all__ = [
+    "FEWEST_FOR_P5", "FEWEST_IMAGES", "FEWEST_IN_GROUP", "FEWEST_VIDEOS", "GATES", "MOTION", "NEEDS", "PARTS", "WHOLE",
+    "Bound", "Gate", "GateResult", "Measured", "State", "check_name", "describe", "evaluate", "judged_parts",
+]  # fmt: skip
+
 MOST_TOLD = 100  # times the sample; what would need more than that is told as "over"
 PARTS = ("rendered", "photographs")
-WHOLE, MOTION = "model", "motion"
-"""What is judged besides the parts of the test set: the file itself; changed photos and videos."""
+MOTION = "motion"  # changed photographs and videos, a part of its own
+WHOLE = "model"
 
 State = Literal["passed", "failed", "undecided"]
-Better = Literal["higher", "lower", "near 1"]
-Backbone = Literal["", "identity", "features", "landmarks"]
-Needs = Literal["", "float", "torch", "motion", "groups", "openvino"]
-NEEDS: dict[Needs, str] = {
-    "": "",
-    "float": "the float student beside the int8 one",
-    "torch": "the student's torch network, which only a run of the recipe has",
-    "motion": "the teacher's pictures of changed photographs and videos (test.steadiness)",
-    "groups": "labels, which renders have and photographs get from test.facts",
-    "openvino": "OpenVINO installed",
-}
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One row of the table; `better` says which bound a recipe normally gives.
-
-    `backbone` is the role of the network that the number depends on, `needs` what must be at hand to measure it,
-    `fewest` the independent samples below which nothing is decided, `sample` what they are.
-    """
-
-    meaning: str
-    unit: str
-    better: Better
-    per_image: bool = True
-    fewest: int = FEWEST_IMAGES
-    backbone: Backbone = ""
-    needs: Needs = ""
-    sample: Literal["images", "videos", "rounds"] = "images"
 
 
 class Bound(Protocol):
@@ -75,92 +57,9 @@ class Bound(Protocol):
     def max(self) -> float | None: ...
 
 
-def _features(meaning: str, better: Better, needs: Needs = "", fewest: int = FEWEST_IMAGES) -> Gate:
-    return Gate(meaning, "", better, fewest=fewest, backbone="features", needs=needs)
-
-
-def _identity(meaning: str, needs: Needs = "", fewest: int = FEWEST_IMAGES, better: Better = "higher") -> Gate:
-    return Gate(meaning, "cosine", better, fewest=fewest, backbone="identity", needs=needs)
-
-
-def _steady(change: str) -> Gate:
-    return Gate(f"Error under {change} of the photo over the teacher's", "", "lower", needs="motion")
-
-
-def _of_model(meaning: str, unit: str, better: Better, needs: Needs = "") -> Gate:
-    return Gate(meaning, unit, better, per_image=False, fewest=1, needs=needs)
-
-
-def _timed(meaning: str, unit: str, better: Better) -> Gate:
-    return Gate(meaning, unit, better, per_image=False, fewest=1, sample="rounds")
-
-
-_LEVELS = "levels of 255"
-GATES: dict[str, Gate] = {
-    "psnr_mean_db": Gate("PSNR to the teacher, mean", "dB", "higher"),
-    "psnr_p5_db": Gate("PSNR to the teacher, 5th percentile", "dB", "higher", fewest=FEWEST_FOR_P5),
-    "ssim_mean": Gate("Structural similarity to the teacher, mean", "", "higher"),
-    "ssim_p5": Gate("Structural similarity to the teacher, 5th percentile", "", "higher", fewest=FEWEST_FOR_P5),
-    "ms_ssim_mean": Gate("Structural similarity over several scales, mean", "", "higher"),
-    "perceptual_mean": _features("Distance to the teacher in feature space, mean", "lower"),
-    "haar_ratio": Gate("Fine detail relative to the teacher (Haar, 3 levels)", "", "near 1"),
-    "haar_finest_ratio": Gate("Detail at the finest Haar level relative to the teacher", "", "near 1"),
-    "colour_shift_mean": Gate("Colour difference of local means to the teacher (Lab), mean", "delta E", "lower"),
-    "landmark_error_mean": Gate(
-        "Facial points against the teacher's, over the eyes' distance", "", "lower", backbone="landmarks"
-    ),
-    "style_strength": Gate("Share of the teacher's change of the photo (0 is the photo itself)", "", "near 1"),
-    "gram_distance": _features("Style distance to the teacher (the photo's is 1)", "lower"),
-    "kid_delta_upper": _features("KID to the teacher's pictures (the teacher against itself is 0)", "lower"),
-    "sliced_wasserstein": _features("Sliced Wasserstein distance to the set of the teacher's pictures", "lower"),
-    "diversity_ratio": _features("Spread of the pictures relative to that of the teacher's", "near 1"),
-    "identity_delta_mean": _identity("Likeness to the photo less the teacher's, mean"),
-    "identity_delta_p5": _identity("Likeness less the teacher's, 5th percentile", fewest=FEWEST_FOR_P5),
-    "rank1_relative": Gate(
-        "Pictures that find their photo (rank 1) relative to the teacher", "", "higher", backbone="identity"
-    ),
-    "equivariance_shift_ratio": _steady("a shift"),
-    "equivariance_crop_ratio": _steady("a crop"),
-    "equivariance_rotation_ratio": _steady("a small rotation"),
-    "equivariance_jpeg_ratio": _steady("JPEG compression"),
-    "equivariance_noise_ratio": _steady("noise"),
-    "flicker_ratio": Gate(
-        "Flicker in videos over the teacher's", "", "lower", fewest=FEWEST_VIDEOS, needs="motion", sample="videos"
-    ),
-    "group_psnr_gap_db": Gate(
-        "PSNR of the others less the worst group's", "dB", "lower", fewest=FEWEST_IN_GROUP, needs="groups"
-    ),
-    "group_identity_gap": _identity(
-        "Likeness of the others less the worst group's", "groups", FEWEST_IN_GROUP, "lower"
-    ),
-    "group_perceptual_gap": _features(
-        "Distance of the worst group to the teacher less the others'", "lower", "groups", FEWEST_IN_GROUP
-    ),
-    "int8_psnr_db": Gate("int8 against the float student, mean PSNR", "dB", "higher", needs="float"),
-    "int8_identity_delta_mean": _identity("Likeness to the photo less the float student's, mean", "float"),
-    "parity_float_levels": _of_model("Runtime against torch, float file, 99.9 % of values", _LEVELS, "lower", "torch"),
-    "parity_int8_levels": _of_model("Runtime against torch, int8 file, 99.9 % of values", _LEVELS, "lower", "torch"),
-    "parity_unoptimised_levels": _of_model("Runtime with against without graph optimisation", _LEVELS, "lower"),
-    "parity_openvino_levels": _of_model("OpenVINO against ONNX Runtime", _LEVELS, "lower", "openvino"),
-    "integer_convolutions": _of_model("Convolutions executed in integers", "share", "higher"),
-    "macs": _of_model("True multiply-accumulates of the core", "MACs", "lower"),
-    "parameters": _of_model("Parameters of the exported network", "", "lower"),
-    "size_bytes": _of_model("Size of the exported file", "bytes", "lower"),
-    "latency_ms": _timed("Median time for one photograph at the budget's size", "ms", "lower"),
-    "latency_p95_ms": _timed("95th percentile of the time for one photograph", "ms", "lower"),
-    "peak_memory_bytes": _of_model("Peak memory of a process that stylises one photograph", "bytes", "lower"),
-    "int8_speedup": Gate(
-        "Time of the float file over time of the int8 file", "", "higher", False, 1, needs="float", sample="rounds"
-    ),
-    "int8_core_speedup": Gate(
-        "Time of the float core over time of the int8 core", "", "higher", False, 1, needs="float", sample="rounds"
-    ),
-}
-
-
 @dataclass(frozen=True)
 class GateResult:
-    """One gate on one part of the test set (`subset`; "model" for gates without images)."""
+    """One gate on one part of the test set (`subset`; "motion" for what moves, "model" for gates without images)."""
 
     name: str
     subset: str
@@ -228,7 +127,7 @@ def judged_parts(counts: Mapping[str, int]) -> list[str]:
 
 
 def evaluate(bounds: Mapping[Name, Bound], measured: Measured) -> list[GateResult]:
-    """Judge every gate of `bounds` by `measured` {part or "model": {gate: estimate}}.
+    """Judge every gate of `bounds` by `measured` {part, "motion" or "model": {gate: estimate}}.
 
     Raises InputError for an unknown gate or one without a bound, StageError for one whose number is missing or not
     finite, or if nothing of the test set was measured.
@@ -239,24 +138,22 @@ def evaluate(bounds: Mapping[Name, Bound], measured: Measured) -> list[GateResul
         if bound.min is None and bound.max is None:
             raise InputError(f"gates.{name}: neither min nor max is given; give at least one")
         subsets = _subsets(name, measured)
-        if not subsets:
-            raise StageError(f"gates.{name}: no part of the test set was measured; this gate cannot be judged")
         results += [_judge(name, subset, bound, measured.get(subset, {})) for subset in subsets]
     return results
 
 
 def _subsets(name: str, measured: Measured) -> list[str]:
-    """What gate `name` is judged on: the file, what moves, or every part of the test set.
-
-    Of people nothing may be known in one part (photographs without labels): groups are judged in the others.
-    """
-    if not GATES[name].per_image:
+    """Where gate `name` is judged: groups in each part of which labels are known, all else in every part."""
+    gate = GATES[name]
+    if not gate.per_image:
         return [WHOLE]
-    if GATES[name].needs == "motion":
+    if gate.needs == "motion":
         return [MOTION]
-    parts = [part for part in PARTS if part in measured]
-    known = [part for part in parts if name in measured[part]]
-    return known or parts if GATES[name].needs == "groups" else parts
+    parts = [part for part in measured if part not in (MOTION, WHOLE)]
+    if not parts:
+        raise StageError(f"gates.{name}: no part of the test set was measured; this gate cannot be judged")
+    labelled = [part for part in parts if name in measured[part]] if gate.needs == "groups" else []
+    return labelled or parts
 
 
 def _judge(name: str, subset: str, bound: Bound, numbers: Mapping[str, Estimate]) -> GateResult:

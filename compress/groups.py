@@ -88,8 +88,8 @@ def gaps(table: Table, group: Group, seed: int) -> dict[str, Estimate]:
 def summarise(table: Table, seed: int) -> dict[str, Estimate]:
     """The worst group's gap by name of the group gates; `note` names the group, or two where value and end differ.
 
-    The value is the largest of all groups' and the ends are the largest ends: a bound holds for the upper end if it
-    holds for every group. n is that of the group whose upper end it is. Raises StageError if no group can be judged.
+    The value is the largest of all groups', with its lower end; the upper end is the largest upper end, which keeps a
+    bound if every group does. n is that of the group whose upper end it is. Raises StageError if no group can be judged.
     """
     groups = [group for group in find(table) if group.judged]
     if not groups:
@@ -132,8 +132,8 @@ def _worst(groups: list[Group], found: list[Estimate]) -> Estimate:
     note = f"worst: {groups[by_value].name}"
     if by_end != by_value:
         note += f"; widest: {groups[by_end].name}"
-    end, lower = found[by_end], max(estimate.lower for estimate in found)
-    return Estimate(found[by_value].value, lower, end.upper, end.n, end.clusters, end.method, note=note)
+    worst, end = found[by_value], found[by_end]
+    return Estimate(worst.value, worst.lower, end.upper, end.n, end.clusters, end.method, note=note)
 
 
 def _why_none(table: Table) -> str:
