@@ -24,8 +24,10 @@ Direction = Literal["better", "worse", "same", "not comparable"]
 FAMILY = 0.01
 """Chance that two equal students are called different in any of the numbers that are compared picture by picture."""
 NEGLIGIBLE = 0.01
-NEGLIGIBLE_TIME = 0.10
-"""Relative differences of counted numbers, and of timings, that are never called better or worse."""
+NEGLIGIBLE_COST = 0.10
+"""Relative differences of counted numbers, and of measured cost, that are never called better or worse."""
+NEGLIGIBLE_LEVELS = 0.5
+"""The same for differences of pictures in levels of 255: rounding alone moves them by as much."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +198,18 @@ def _side_by_side(metric: str, before: Reading, after: Reading) -> Change:
     by = after.value - before.value
     lower, upper = after.lower - before.upper, after.upper - before.lower
     counted = before.lower == before.upper and after.lower == after.upper
-    least = NEGLIGIBLE_TIME if GATES[metric].sample == "rounds" else NEGLIGIBLE if counted else 0.0
     (a, b), (c, d) = (_badness(metric, reading) for reading in (before, after))
-    differs = (d < a or c > b) and abs(by) > least * abs(before.value)
+    differs = (d < a or c > b) and abs(by) > _negligible(metric, before.value, counted)
     direction: Direction = "same" if not differs else "better" if d < a else "worse"
     return Change(direction, by, lower, upper, "counted" if counted else "intervals")
+
+
+def _negligible(metric: str, before: float, counted: bool) -> float:
+    """The largest difference from `before` that is nothing, whatever the intervals say."""
+    gate = GATES[metric]
+    if gate.unit == "levels of 255":
+        return NEGLIGIBLE_LEVELS
+    return abs(before) * (NEGLIGIBLE_COST if gate.sample == "rounds" else NEGLIGIBLE if counted else 0.0)
 
 
 def _badness(metric: str, reading: Reading) -> tuple[float, float]:

@@ -27,7 +27,9 @@ def numbers(psnr: Floats, **more: tuple[float, float, float]) -> dict[str, Any]:
     """metrics.json of a run whose pictures have these PSNRs; `more` are (value, lower, upper) of the whole set."""
     half = 2 * psnr.std() / np.sqrt(len(psnr))
     rendered = {"psnr_mean_db": (psnr.mean(), psnr.mean() - half, psnr.mean() + half)} | more
-    model = {name: rendered.pop(name) for name in ("size_bytes", "latency_ms") if name in rendered}
+    model = {
+        name: rendered.pop(name) for name in ("size_bytes", "latency_ms", "parity_int8_levels") if name in rendered
+    }
     return {
         part: {name: dict(zip(("value", "lower", "upper"), map(float, ends)), n=len(psnr)) for name, ends in of.items()}
         for part, of in (("rendered", rendered), ("model", model))
@@ -161,6 +163,8 @@ def test_column_that_does_not_give_the_number_is_not_paired(tmp_path: Path) -> N
         ("haar_ratio", (0.9, 0.89, 0.91), (1.1, 1.09, 1.11), "same"),
         ("size_bytes", (1000, 1000, 1000), (1009, 1009, 1009), "same"),
         ("size_bytes", (1000, 1000, 1000), (1011, 1011, 1011), "worse"),
+        ("parity_int8_levels", (0.1, 0.1, 0.1), (0.5, 0.5, 0.5), "same"),
+        ("parity_int8_levels", (0.1, 0.1, 0.1), (0.9, 0.9, 0.9), "worse"),
         ("latency_ms", (10, 9.9, 10.1), (10.5, 10.4, 10.6), "same"),
         ("latency_ms", (10, 9.9, 10.1), (8, 7.9, 8.1), "better"),
     ],
