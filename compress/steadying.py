@@ -20,7 +20,7 @@ from compress.evaluation import Batch, Student, Table, TestSet
 from compress.metrics import intervals, steadiness
 from compress.metrics.estimate import Estimate
 from compress.shards import Sample, Shards
-from compress.variants import KINDS
+from compress.variants import KINDS, MOVED
 
 Indices = NDArray[np.int64]
 
@@ -41,7 +41,7 @@ def measure(motion: Path, test: TestSet, student: Student, context: Context) -> 
     parts: list[Table] = []
     with context.progress.task("steadiness", len(variants) + len(videos), "pictures") as task:
         for places in _changes(variants, test.batch):
-            parts.append(_changed(variants.read(places), test, student))
+            parts += _changed(variants.read(places), test, student)
             task.advance(len(places))
         for places in _films(videos):
             parts.append(_filmed(videos.read(places), test.batch, student))
@@ -50,11 +50,11 @@ def measure(motion: Path, test: TestSet, student: Student, context: Context) -> 
 
 
 def _changes(variants: Shards, most: int) -> Iterator[Indices]:
-    """Places of changed photos, at most so many at a time and of one kind."""
-    kinds = variants.read(range(len(variants)), ["kind"])["kind"] if len(variants) else np.zeros(0, "S16")
-    for kind in np.unique(kinds):
-        places = np.flatnonzero(kinds == kind)
-        yield from (places[first : first + most] for first in range(0, len(places), most))
+    """Places of all changes of some photos, at most so many photos at a time."""
+    rows = variants.read(range(len(variants)), ["row"])["row"] if len(variants) else np.zeros(0, np.uint32)
+    photos = np.unique(rows)
+    for first in range(0, len(photos), most):
+        yield np.flatnonzero(np.isin(rows, photos[first : first + most]))
 
 
 def _films(videos: Shards) -> Iterator[Indices]:
@@ -64,19 +64,23 @@ def _films(videos: Shards) -> Iterator[Indices]:
         yield np.flatnonzero(numbers == number)
 
 
-def _changed(sample: Sample, test: TestSet, student: Student) -> Table:
-    """Errors of changed photos of one kind: the student draws these and the unchanged ones."""
-    still = test.batch_of(sample["row"].astype(np.int64))
-    points = np.stack([transform(p, m) for p, m in zip(still.points, sample["matrix"])])
-    kind = sample["kind"][0].decode()
-    changed = Batch(sample["photo"], sample["teacher"], points, still.rows, kind, still.frame, still.labels)
-    pairs = {
-        "student": (student.draw(changed), student.draw(still)),
-        "teacher": (changed.teacher, still.teacher),
-        "photo": (changed.photo, still.photo),
-    }
-    errors = {who: steadiness.equivariance_error(*pairs[who], sample["matrix"]) for who in WHO}
-    return _rows(sample["kind"], test.person[still.rows], still.rows, still.frame) | errors
+def _changed(sample: Sample, test: TestSet, student: Student) -> list[Table]:
+    """Errors of changed photos, kind by kind: the student draws these, and the unchanged ones once."""
+    rows = np.unique(sample["row"]).astype(np.int64)
+    still = test.batch_of(rows)
+    drawn = {"student": student.draw(still), "teacher": still.teacher, "photo": still.photo}
+    tables = []
+    for kind in np.unique(sample["kind"]):
+        part = {name: column[sample["kind"] == kind] for name, column in sample.items()}
+        at = np.searchsorted(rows, part["row"])
+        points = np.stack([transform(p, m) for p, m in zip(still.points[at], part["matrix"])])
+        labels = {name: column[at] for name, column in still.labels.items()}
+        frames = np.zeros(len(at), np.int64)
+        batch = Batch(part["photo"], part["teacher"], points, rows[at], kind.decode(), frames, labels)
+        changed = {"student": student.draw(batch), "teacher": batch.teacher, "photo": batch.photo}
+        errors = {who: steadiness.equivariance_error(changed[who], drawn[who][at], part["matrix"]) for who in WHO}
+        tables.append(_rows(part["kind"], test.person[rows[at]], rows[at], frames) | errors)
+    return tables
 
 
 def _filmed(sample: Sample, most: int, student: Student) -> Table:
@@ -103,7 +107,8 @@ def summarise(table: Table, seed: int) -> dict[str, Estimate]:
     """Estimates of what `table` holds: for each kind the ratio that its gate judges, and the errors behind it.
 
     `equivariance_<kind>_ratio` and `flicker_ratio`: the student's errors over the teacher's, as a ratio of sums; with
-    `_teacher_levels` and `_photo_levels` instead of `_ratio`: mean error of the teacher, and of the photo itself.
+    `_teacher_levels` and `_photo_levels` instead of `_ratio`: mean error of the teacher, and of the photo itself where
+    it has one.
     """
     names = {kind: f"equivariance_{kind}" for kind in KINDS} | {VIDEO: "flicker"}
     found: dict[str, Estimate] = {}
@@ -115,5 +120,6 @@ def summarise(table: Table, seed: int) -> dict[str, Estimate]:
         clusters = table["person"][chosen]
         found[f"{name}_ratio"] = intervals.ratio(student, teacher, seed, clusters)
         found[f"{name}_teacher_levels"] = intervals.mean(teacher, seed, clusters)
-        found[f"{name}_photo_levels"] = intervals.mean(photo, seed, clusters)
+        if kind not in MOVED:  # a photo commutes exactly with what moves it
+            found[f"{name}_photo_levels"] = intervals.mean(photo, seed, clusters)
     return found

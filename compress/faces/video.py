@@ -38,6 +38,9 @@ DRIFT, DRIFT_PERIOD = 0.006, 2.1
 SAME_DEPTH = 0.03
 """A point was seen in the frame before if what was seen there is of its material and this near, in scene units."""
 
+OUTLINE = 1 / 32
+"""Share of the side around the person where the backdrop is not compared: a cartoon's outline lies elsewhere."""
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -87,7 +90,7 @@ def render_video(renderer: PairRenderer, seed: int, index: int, frames: int) -> 
 
     photo: uint8 [S, S, 3]. points: float32 [5, 2] in pixels. flow: float16 [2, S, S], from a pixel of this frame to its
     place in the frame before as a displacement (x, y) in pixels. visible: uint8 [S, S], 1 where both frames show the
-    same points, a pixel away from the person's outline. In frame 0 both are 0.
+    same points, away from the person's outline. In frame 0 both are 0.
     """
     subject = renderer.subject(seed, index)
     motion = sample_motion(np.random.default_rng([seed, index, 0]))
@@ -145,9 +148,13 @@ def trace(view: View, before: Subject, view_before: View) -> tuple[Array, Bools]
     near = np.abs(there[..., 2] - view_before.depth[y, x]) < SAME_DEPTH
     seen = same & (~solid | (inside & near))
     blocks = (wide // SUPERSAMPLING, SUPERSAMPLING) * 2
-    person, backdrop, whole = (side.reshape(blocks).all((1, 3)) for side in (solid, same & ~solid, seen))
-    # The filter that reads the frame before reaches a pixel further, and must not reach over the outline.
-    around = np.ones((3, 3), np.uint8)
-    clear = [cv2.erode(side.astype(np.uint8), around) > 0 for side in (person, backdrop)]
+    person, backdrop, whole = (np.asarray(a.reshape(blocks).all((1, 3))) for a in (solid, same & ~solid, seen))
     flow = moved.reshape(2, *blocks).mean((2, 4)) / SUPERSAMPLING
-    return flow.astype(np.float32), whole & (clear[0] | clear[1])
+    # The filter that reads the frame before reaches a pixel further, and must not reach over the outline.
+    clear = shrink(person, 1) | shrink(backdrop, round(len(person) * OUTLINE))
+    return flow.astype(np.float32), whole & clear
+
+
+def shrink(mask: Bools, pixels: int) -> Bools:
+    """A mask [S, S] without what lies within so many pixels of its border (the picture's border is none)."""
+    return np.asarray(cv2.erode(mask.astype(np.uint8), np.ones((2 * pixels + 1,) * 2, np.uint8)) > 0)
