@@ -54,17 +54,19 @@ def openvino(file: Candidate, photos: Bytes) -> Parity:
     return difference([file.stylise(photos)], [pictures])
 
 
-def levels(file: Candidate, photos: Bytes) -> dict[str, float | str]:
-    """Numbers by gate name for a manifest: with OpenVINO where it is installed.
+def levels(file: Candidate, photos: Bytes, need_openvino: bool = False) -> dict[str, float | str]:
+    """Differences by gate name, with OpenVINO where it is installed; `openvino_problem` says why it gave none.
 
-    What OpenVINO cannot run is no number; `openvino_problem` says why. Raises StageError if ONNX Runtime cannot run the
-    file unoptimised.
+    With `need_openvino` its absence is a MissingExtraError and its failure a StageError. Raises StageError for a file
+    that ONNX Runtime cannot run unoptimised.
     """
     numbers: dict[str, float | str] = {"parity_unoptimised_levels": unoptimised(file, photos).levels}
-    if has_openvino():
+    if need_openvino or has_openvino():
         try:
             numbers["parity_openvino_levels"] = openvino(file, photos).levels
         except StageError as error:
+            if need_openvino:
+                raise
             numbers["openvino_problem"] = str(error)
     return numbers
 
@@ -91,7 +93,10 @@ def _pictures(file: Candidate, photos: Bytes, run: Runner) -> Floats:
     parts = []
     for start in range(0, len(photos), step):
         batch = photos[start : start + step]
-        parts.append(file.signature.decode(run(file.tensor(batch))[: len(batch)]))
+        answer, expected = run(file.tensor(batch))[: len(batch)], file.signature.picture_shape(batch)
+        if answer.shape != expected:
+            raise StageError(f"{file.path}: another runtime gives {answer.shape}, not {expected}; export it again")
+        parts.append(file.signature.decode(answer))
     pictures = np.concatenate(parts)
     if not np.isfinite(pictures).all():
         raise StageError(f"{file.path}: under another runtime its picture holds NaN or infinity; mend the model")

@@ -51,7 +51,7 @@ def test_file_and_its_float_version_open_as_they_were_admitted(
     settings = CandidateStep(file=str(file), float_file=str(float_file), size=SIDE)
     numbers = stage.run(settings, inputs, folder, Context())
     assert numbers["sha256"] == hash_file(file) == hash_file(folder / "model.onnx")
-    assert (numbers["opset"], numbers["convolutions"], numbers["parity_unoptimised_levels"] < 0.1) == (18, 0, True)
+    assert (numbers["opset"], numbers["integer_convolutions"], numbers["convolutions"]) == (18, 0, 0)
     assert numbers["psnr_db"] > 40
     judged, reference = candidate.open_folder(folder)
     assert reference is not None

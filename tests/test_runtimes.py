@@ -83,6 +83,14 @@ def test_another_runtime_that_gives_nan_is_an_error(tmp_path: Path, monkeypatch:
         runtimes.unoptimised(file(tmp_path, model()), PHOTOS)
 
 
+def test_another_runtime_that_gives_another_shape_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halved = model(node("MaxPool", "photo", "image", kernel_shape=[2, 2], strides=[2, 2]), given=None)
+    other, original = saved(tmp_path / "other.onnx", halved), runtimes.create_session
+    monkeypatch.setattr(runtimes, "create_session", lambda _path, optimise: original(other, optimise=optimise))
+    with pytest.raises(StageError, match=r"another runtime gives \(2, 3, 8, 8\), not \(2, 3, 16, 16\); export it"):
+        runtimes.unoptimised(file(tmp_path, model()), PHOTOS)
+
+
 @needs_openvino
 @pytest.mark.parametrize("batch", [FREE, (1, 3, 16, 16)])
 def test_openvino_agrees_on_a_plain_file(tmp_path: Path, batch: tuple[str | int, ...]) -> None:
@@ -94,14 +102,17 @@ def test_openvino_agrees_on_a_plain_file(tmp_path: Path, batch: tuple[str | int,
 
 @needs_openvino
 def test_file_that_openvino_cannot_open_is_an_error_and_no_number(tmp_path: Path) -> None:
-    counted = model(node("Unique", "photo", "values"), node("ReduceMax", "values", "most", keepdims=0),
-                    node("Det", "photo", "image"), given=None)  # fmt: skip
+    # OpenVINO has no determinant; this one adds nothing to the picture.
+    nodes = (node("Det", "photo", "d"), node("ReduceSum", "d", "sum", keepdims=0), node("Mul", "sum none", "nothing"),
+             node("Add", "photo nothing", "image"))  # fmt: skip
+    counted = model(*nodes, constants={"none": np.array(0, np.float32)})
     candidate = file(tmp_path, counted)
     with pytest.raises(StageError, match="OpenVINO cannot open it .*; drop the gate"):
-        runtimes.openvino(candidate, PHOTOS)
+        runtimes.levels(candidate, PHOTOS, need_openvino=True)
+    assert "OpenVINO cannot open it" in str(runtimes.levels(candidate, PHOTOS)["openvino_problem"])
 
 
 def test_missing_openvino_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=r"openvino is not installed; pip install 'kcompress\[openvino\]'"):
-        runtimes.openvino(file(tmp_path, model()), PHOTOS)
+        runtimes.levels(file(tmp_path, model()), PHOTOS, need_openvino=True)

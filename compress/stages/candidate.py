@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from compress import admission, candidate, model_file, parity, runtimes
+from compress import admission, candidate, model_file, parity
 from compress.admission import Admission
 from compress.artifact import Artifact, hash_file, write_json
 from compress.candidate import Candidate
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from compress.recipe import CandidateStep
 
 RANGE_PHOTOS = 8
-PARITY_PHOTOS = 16
 
 
 def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
-    """Admit, copy and check the file and its float version; returns hash, size, opset and parities of the file.
+    """Admit, copy and check the file and its float version; returns its hash, size, opset and how it is run.
 
     `inputs` are test_inputs and test_targets. Raises InputError for a file that cannot be judged.
     """
@@ -46,7 +45,8 @@ def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, c
         _copy(file, folder / name)
         size = (folder / name).stat().st_size
         admitted[name] = replace(found, sha256=hash_file(folder / name), size_bytes=size)
-    photos, pictures = _sample(inputs)
+    photos = _rows(inputs["test_inputs"], "photo")
+    pictures = _rows(inputs["test_targets"], "image")
     likeness = {
         name: admission.check_ranges(Candidate(file, signature=admitted[name].signature), photos, pictures)
         for name, file in files.items()
@@ -63,7 +63,6 @@ def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, c
         "psnr_db": likeness[candidate.INT8],
         "integer_convolutions": integer,
         "convolutions": every,
-        **runtimes.levels(judged, _photos(inputs, PARITY_PHOTOS)),
     }
 
 
@@ -78,18 +77,9 @@ def _copy(file: Path, copy: Path) -> None:
         raise storage_error(error, copy) from error
 
 
-def _sample(inputs: Mapping[str, Artifact]) -> tuple[Bytes, Bytes]:
-    """Photos of the test set and the teacher's pictures of them, uint8 [N, S, S, 3]."""
-    stored = Shards(inputs["test_targets"].path)
-    return _photos(inputs, RANGE_PHOTOS), stored.read(_rows(len(stored), RANGE_PHOTOS), ["image"])["image"]
-
-
-def _photos(inputs: Mapping[str, Artifact], most: int) -> Bytes:
-    stored = Shards(inputs["test_inputs"].path)
-    photos: Bytes = stored.read(_rows(len(stored), most), ["photo"])["photo"]
-    return photos
-
-
-def _rows(length: int, most: int) -> np.ndarray:
-    """Rows spread evenly over a set."""
-    return np.unique(np.linspace(0, length - 1, most).astype(np.int64))
+def _rows(stored: Artifact, field: str) -> Bytes:
+    """A few pictures uint8 [N, S, S, 3], spread evenly over the test set."""
+    shards = Shards(stored.path)
+    rows = np.unique(np.linspace(0, len(shards) - 1, RANGE_PHOTOS).astype(np.int64))
+    pictures: Bytes = shards.read(rows, [field])[field]
+    return pictures
