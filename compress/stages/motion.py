@@ -91,4 +91,5 @@ def films(settings: MotionStep) -> Iterator[Sample]:
     renderer = PairRenderer(settings.size)
     for video in range(steady.videos):
         for frame, sample in enumerate(render_video(renderer, settings.rendered_seed, video, steady.frames)):
-            yield {"video": np.array(video, np.uint32), "frame": np.array(frame, np.uint16)} | sample
+            place: Sample = {"video": np.array(video, np.uint32), "frame": np.array(frame, np.uint16)}
+            yield place | sample
