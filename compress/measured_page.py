@@ -40,11 +40,16 @@ def value_of(numbers: Mapping[str, Mapping[str, Any]], name: str) -> float | Non
     return value
 
 
+def parts_of(numbers: Numbers) -> list[str]:
+    """The parts of the test set among what was measured: not the motion, not the file."""
+    return [part for part in numbers if part not in (gates.WHOLE, gates.MOTION)]
+
+
 def context(numbers: Numbers) -> list[dict[str, str]]:
     """PSNR to the teacher of the photo itself, the float student and the candidate, by part."""
     names = {"photo": "photo_psnr_mean_db", "float": "float_psnr_mean_db", "candidate": "psnr_mean_db"}
     rows = []
-    for part in _parts(numbers):
+    for part in parts_of(numbers):
         values = {who: value_of(numbers[part], name) for who, name in names.items()}
         shown = {who: "not measured" if value is None else show(value, "dB") for who, value in values.items()}
         rows.append({"part": part, **shown})
@@ -54,7 +59,7 @@ def context(numbers: Numbers) -> list[dict[str, str]]:
 def floors(numbers: Numbers) -> list[dict[str, str]]:
     """Noise floors (the teacher against itself on split halves), each with the candidate's number on the same axis."""
     rows = []
-    for part in _parts(numbers):
+    for part in parts_of(numbers):
         for name, floor in numbers[part].items():
             if name.endswith(_FLOOR) and floor["value"] is not None:
                 rows.append(_floor(part, name, floor, numbers[part]))
@@ -85,16 +90,25 @@ def steadiness(numbers: Numbers, judged: Sequence[GateRecord]) -> list[dict[str,
     of_gate = {(gate.subset, gate.name): gate for gate in judged if gate.name in STEADY}
     bounds = [gate.bound.max for gate in of_gate.values() if gate.bound.max is not None]
     axis = Axis(0.0, 1.05 * max([1.0, *bounds, *(number["upper"] for _, _, number in measured)]))
-    return [_bar(part, name, number, axis, of_gate.get((part, name))) for part, name, number in measured]
+    return [
+        _bar(name, number, axis, of_gate.get((part, name)))
+        | {"teacher": _own_error(numbers[part], name), "part": "" if part == gates.MOTION else part}
+        for part, name, number in measured
+    ]
 
 
-def _bar(part: str, name: str, number: Mapping[str, Any], axis: Axis, gate: GateRecord | None) -> dict[str, Any]:
+def _own_error(numbers: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    """How unsteady the teacher itself is, which a ratio hides."""
+    levels = value_of(numbers, name.replace("_ratio", "_teacher_levels"))
+    return "" if levels is None else f"the teacher moves by {show(levels, 'levels of 255')} levels of 255"
+
+
+def _bar(name: str, number: Mapping[str, Any], axis: Axis, gate: GateRecord | None) -> dict[str, Any]:
     limit = gate.bound.max if gate else None
     state = gate.state if gate else "plain"
     shown = Interval(number["value"], number["lower"], number["upper"], None, limit, state)
     return {
         "what": STEADY[name],
-        "part": part,
         "plot": bar_plot(shown, axis, 1.0),
         "value": with_interval(number, ""),
         "limit": f"≤ {show(limit, '')}" if limit is not None else "no bound",
@@ -197,7 +211,3 @@ def with_interval(number: Mapping[str, Any], unit: str) -> str:
 
 def _plot(number: Mapping[str, Any], axis: Axis) -> str:
     return interval_plot(Interval(number["value"], number["lower"], number["upper"]), axis)
-
-
-def _parts(numbers: Numbers) -> list[str]:
-    return [part for part in numbers if part != gates.WHOLE]

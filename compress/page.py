@@ -18,7 +18,7 @@ from compress import gates, scatter, tier_page
 from compress.artifact import Artifact
 from compress.charts import show
 from compress.context import duration
-from compress.measured_page import Numbers, value_of
+from compress.measured_page import Numbers, parts_of, value_of
 
 _MADE = ("distill", "prune", "finetune", "quantize")
 
@@ -153,7 +153,7 @@ def _points(tier: str, numbers: Numbers, cost: Mapping[str, float]) -> list[scat
     )
     points = []
     for label, likeness, milliseconds, size, series in candidates:
-        found = [value_of(numbers[part], likeness) for part in numbers if part != gates.WHOLE]
+        found = [value_of(numbers[part], likeness) for part in parts_of(numbers)]
         psnr = min((value for value in found if value is not None), default=None)
         if psnr is not None and milliseconds and size:
             points.append(scatter.Point(label, milliseconds, psnr, size, series, quiet=series > 0))

@@ -53,7 +53,7 @@ def arrange(verified: Artifact, worst: int, published: bool) -> dict[str, Any]:
     """
     judged, metrics = verdict.read(verified.path / "verdict.json"), _metrics(verified.path / "metrics.json")
     numbers: Numbers = metrics["numbers"]
-    parts = [part for part in numbers if part != gates.WHOLE]
+    parts = measured_page.parts_of(numbers)
     families = _families(judged)
     return {
         "name": judged.tier,
@@ -104,7 +104,7 @@ def _lower(meaning: str) -> str:
 
 
 def _on(gate: GateRecord) -> str:
-    return "" if gate.subset == gates.WHOLE else f" ({gate.subset})"
+    return f" ({gate.subset})" if gate.subset in gates.PARTS else ""
 
 
 def _families(judged: Verdict) -> list[dict[str, Any]]:
@@ -151,7 +151,9 @@ def _sample(gate: GateRecord) -> str:
         return "the file"
     known = gates.GATES.get(gate.name)
     what = known.sample if known else "samples"
-    part = "" if gate.subset == gates.WHOLE else f"{gate.subset} "
+    if what == "videos":
+        return f"{gate.n} frames of {gate.clusters} videos"
+    part = {gates.WHOLE: "", gates.MOTION: "changed "}.get(gate.subset, f"{gate.subset} ")
     people = f" of {gate.clusters} people" if what == "images" and gate.clusters != gate.n else ""
     return f"{gate.n} {part}{what}{people}"
 
@@ -183,7 +185,7 @@ def _absent(judged: Verdict, numbers: Numbers) -> list[tuple[str, str]]:
         absent.append(("No float version of the candidate", "what precision costs was not measured"))
     if not names & set(STEADY):
         absent.append(("Steadiness was not measured", "the test set has no changed photographs and no videos"))
-    if not judged.groups:
+    if not judged.groups and not any(part.startswith("groups") for part in judged.not_judged):
         absent.append(("Groups were not compared", "nothing is known about the people in the test set"))
     return absent
 

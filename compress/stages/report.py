@@ -26,7 +26,7 @@ PAGE = "report.html"
 
 
 def run(settings: ReportStep, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
-    """Write the page from all steps of a run, {role: artifact}; returns the verdict of each tier.
+    """Write the page from all steps of a run, {role: artifact}; returns the state of each tier.
 
     Raises StorageError if what a verify step wrote is missing or damaged, StageError if no verify step is among the
     inputs.
@@ -37,7 +37,7 @@ def run(settings: ReportStep, inputs: Mapping[str, Artifact], folder: Path, cont
     sizes = {artifact.manifest["settings"]["budget"]["photo_size"] for artifact in verified.values()}
     lines, untimed = _teacher_lines(inputs["test_targets"].manifest["settings"], sizes, context)
     write_text(folder / PAGE, page.render(settings.name, inputs, lines, untimed, settings.worst))
-    tiers = {role.removeprefix("verify-"): bool(artifact.numbers["passed"]) for role, artifact in verified.items()}
+    tiers = {role.removeprefix("verify-"): str(artifact.numbers["state"]) for role, artifact in verified.items()}
     return {"tiers": tiers, "bytes": (folder / PAGE).stat().st_size}
 
 
