@@ -89,7 +89,7 @@ def summarise(table: Table, seed: int) -> dict[str, Estimate]:
     """The worst group's gap by name of the group gates; `note` names the group, or two where value and end differ.
 
     The value is the largest of all groups', with its lower end; the upper end is the largest upper end, which keeps a
-    bound if every group does. n is that of the group whose upper end it is. Raises StageError if no group can be judged.
+    bound if every group does. n is that of the group whose upper end it is. Raises StageError if none can be judged.
     """
     groups = [group for group in find(table) if group.judged]
     if not groups:
