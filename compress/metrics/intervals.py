@@ -7,7 +7,7 @@
     split_halves        what a distance between two sets is of two halves of one set
 
 Clusters are resampled whole. The methods were chosen by how often they hold the truth at 100 to 300 images
-(`benchmarks/coverage.py`). Means and ratios of numbers that are only 0 or 1 get an interval even where all are equal.
+(`benchmarks/intervals.py`). Means and ratios of numbers that are only 0 or 1 get an interval even where all are equal.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ The pool is rendered once, with its teacher's pictures, changed photographs and 
 them; drawn from with replacement it is the population, and its own values are the truth.
 
     R=recipes/quickstart.yaml
-    python benchmarks/coverage.py pool FOLDER --recipe $R --student runs/quickstart/steps/export-cpu-*
-    python benchmarks/coverage.py intervals FOLDER     # share of intervals that hold the truth: 93 to 97 % is right
-    python benchmarks/coverage.py alarms FOLDER --recipe $R --tier cpu    # at most 1 of 100
+    python benchmarks/intervals.py pool FOLDER --recipe $R --student runs/quickstart/steps/export-cpu-*
+    python benchmarks/intervals.py intervals FOLDER     # share of intervals that hold the truth: 93 to 97 % is right
+    python benchmarks/intervals.py alarms FOLDER --recipe $R --tier cpu    # at most 1 of 100
 
 `pool` resumes where it stopped; with another student, or after a change of a metric, delete FOLDER/*.npz and run it
 again. Not covered: gates of the model itself (cost, parity), which do not depend on the pictures that are drawn.
