@@ -94,7 +94,9 @@ DEFECTS: dict[str, Defect] = {
         "Faces with glasses are smeared", (0.8, 2, 5), "px sigma", _GAPS, pictures.smeared_glasses
     ),
     "doubled_profiles": PictureDefect(
-        "Faces in profile are drawn twice", (1.5, 5, 14), "px apart", _GAPS, pictures.doubled_profiles
+        # One face in twenty: a test set may have too few profiles to judge them as a group; then its tail shows them.
+        "Faces in profile are drawn twice", (1.5, 5, 14), "px apart",
+        (*_GAPS, "psnr_p5_db", "ssim_p5"), pictures.doubled_profiles
     ),
     "flicker": PictureDefect("Brightness jumps from frame to frame", (1, 4, 12), "levels", _STEADY, motion.flicker),
     "jitter": PictureDefect("The picture trembles", (0.2, 0.8, 3), "px", _STEADY, motion.jitter),

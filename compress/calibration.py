@@ -1,0 +1,199 @@
+"""Proposes a bound for every gate of a recipe: from the teacher, the tier's own student, and planted defects.
+
+Noise floors are measured, not assumed: of sets, the teacher against itself on split halves; of pictures, the teacher
+against itself after changes of the photo that nobody sees, undone. The tier's exported file is used if its step is
+finished; without one the teacher itself takes its place, and the bounds hold for a perfect student. How a bound follows
+is `compress.proposals`. Budgets (MACs, bytes, time, memory) and parity with torch are not proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from compress import artifact, evaluation, gates, judging
+from compress.alignment import inverse
+from compress.artifact import Artifact
+from compress.context import Context, Progress
+from compress.defects import DEFECTS
+from compress.defects.scene import ModelDefect, Strength
+from compress.defects.trials import JUDGED, Ground, Measured, TestSteps, open_ground
+from compress.metrics.estimate import Estimate
+from compress.plan import Plan, plan
+from compress.proposals import Proposal, Trial, propose
+from compress.recipe import Recipe
+from compress.shards import Shards
+from compress.steadying import VARIANTS
+from compress.verification import chosen_tier
+
+if TYPE_CHECKING:
+    from compress.evaluation import Batch
+
+STRENGTHS: tuple[Strength, ...] = ("weak", "medium")
+CarryOut = Callable[[Plan, Path, Progress], Mapping[str, Artifact]]
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Bounds of all gates of a tier that could be measured, and why others could not."""
+
+    tier: str
+    source: str
+    gates: tuple[Proposal, ...]
+    not_proposed: Mapping[str, str]
+
+    def table(self) -> Iterable[str]:
+        """For people: one line a gate, then what is not proposed."""
+        yield f"tier {self.tier}, from {self.source}"
+        for gate in self.gates:
+            yield f"{gate.yaml}: {gate.why}"
+        for name, reason in self.not_proposed.items():
+            yield f"{name}: not proposed, {reason}"
+
+    def yaml(self) -> str:
+        """The block `gates:` of a tier, to paste into a recipe."""
+        return "\n".join(["gates:", *(f"  {gate.yaml}" for gate in self.gates)]) + "\n"
+
+
+def calibrate(recipe: Path, tier: str | None, runs: Path, progress: Progress, carry_out: CarryOut) -> Proposals:
+    """Bounds for the gates of one tier; writes them to `runs/<name>/calibration-<tier>.yaml` too.
+
+    `carry_out` runs the steps of a plan, or reuses them (`compress.run`). Raises InputError for an unknown tier or a
+    test set that is too small, StageError if a number cannot be computed.
+    """
+    the_plan = plan(recipe)
+    name, settings = _read(recipe, tier)
+    tested = tuple(step for step in the_plan.steps if step.name.startswith("test-"))
+    made = carry_out(replace(the_plan, steps=tested), runs, progress)
+    export = _finished(the_plan, f"export-{name}", runs)
+    context = Context("cpu", progress, settings.seed)
+    steps = TestSteps(*(made[f"test-{role}"].path for role in ("inputs", "targets", "features", "motion")))
+    ground = open_ground(steps, export, settings.judges, JUDGED, context)
+    ground = replace(ground, wanted=_measurable(ground))
+    proposals = proposals_on(ground, name, progress)
+    artifact.write_text(runs / the_plan.name / f"calibration-{name}.yaml", proposals.yaml())
+    return proposals
+
+
+def proposals_on(ground: Ground, tier: str, progress: Progress) -> Proposals:
+    """Measure the clean student, the floors and the planted defects, and propose."""
+    progress.log("clean student")
+    clean, floors = ground.clean(), noise_floors(ground)
+    trials: dict[str, list[Trial]] = {}
+    planted = [name for name, defect in DEFECTS.items() if ground.export or not isinstance(defect, ModelDefect)]
+    with progress.task("planted defects", len(planted) * len(STRENGTHS), "defects") as task:
+        for defect in planted:
+            for strength in STRENGTHS:
+                for gate, estimate in _flat(ground.trial(defect, strength)):
+                    found = Trial(defect, strength, gate in DEFECTS[defect].caught_by, estimate)
+                    trials.setdefault(gate, []).append(found)
+                task.advance()
+    starts: dict[str, list[Estimate]] = {}
+    for gate, estimate in _flat(clean):
+        starts.setdefault(gate, []).append(estimate)
+    reasons = {gate: _why_not(gate, starts.get(gate, [])) for gate in sorted(JUDGED)}
+    judged = [gate for gate in gates.GATES if gate in JUDGED and not reasons[gate]]
+    proposed = tuple(propose(g, starts[g], floors.get(g), trials.get(g, []), len(judged)) for g in judged)
+    source = ground.export.name if ground.export else "the teacher alone: no export of this tier is finished"
+    return Proposals(tier, source, proposed, {gate: reason for gate, reason in reasons.items() if reason})
+
+
+def noise_floors(ground: Ground) -> dict[str, Estimate]:
+    """What gates show of the teacher against itself.
+
+    Sets: split halves, where `evaluation` gives them. Pictures: those drawn of imperceptibly changed photos, undone.
+    """
+    table = evaluation.measure(ground.stills, _Undone(ground.motion), None, ground.judges, ground.context)
+    summary = evaluation.summarise(table, ground.context.seed)
+    floors = {"kid_delta_upper": "kid_noise_floor", "sliced_wasserstein": "sliced_wasserstein_noise_floor"}
+    found = {gate: summary[floor] for gate, floor in floors.items() if floor in summary}
+    if ground.motion is None:
+        return found
+    changed = np.unique(
+        Shards(ground.motion / VARIANTS).read(range(len(Shards(ground.motion / VARIANTS))), ["row"])["row"]
+    )
+    rows = changed[changed < len(ground.stills)].astype(np.int64)
+    if len(rows) < gates.FEWEST_IMAGES:
+        return found
+    of_pictures = evaluation.summarise(judging.only(table, rows), ground.context.seed)
+    return {gate: estimate for gate, estimate in of_pictures.items() if gate in gates.GATES} | found
+
+
+class _Undone:
+    """Draws what the teacher drew of a changed photo, moved back; where nothing was stored, its own picture."""
+
+    def __init__(self, motion: Path | None) -> None:
+        self._variants = None if motion is None else Shards(motion / VARIANTS)
+        rows = (
+            [] if self._variants is None else self._variants.read(range(len(self._variants)), ["row"])["row"].tolist()
+        )
+        self._places: dict[int, list[int]] = {}
+        for place, row in enumerate(rows):
+            self._places.setdefault(row, []).append(place)
+
+    def draw(self, batch: Batch) -> np.ndarray:
+        """Pictures uint8 [N, H, W, 3]; each photo in another of its changes, in turns."""
+        pictures = batch.teacher.copy()
+        for number, row in enumerate(batch.rows.tolist()):
+            places = self._places.get(row)
+            if self._variants is not None and places:
+                stored = self._variants.read([places[row % len(places)]], ["teacher", "matrix"])
+                pictures[number] = _moved_back(stored["teacher"][0], stored["matrix"][0], pictures[number])
+        return pictures
+
+
+def _moved_back(picture: np.ndarray, matrix: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """A changed picture in the place of the still one, which shows where the change had moved things out of sight."""
+    back = inverse(matrix.astype(np.float64))
+    # Matrices count from the corner, OpenCV from the middle of a pixel.
+    back[:, 2] += back[:, :2] @ np.full(2, 0.5) - 0.5
+    size = (still.shape[1], still.shape[0])
+    moved = cv2.warpAffine(picture, back, size, flags=cv2.INTER_CUBIC)
+    seen = cv2.warpAffine(np.full(still.shape[:2], 255, np.uint8), back, size, flags=cv2.INTER_LINEAR)
+    return np.where((seen == 255)[..., None], moved, still)
+
+
+def _flat(measured: Measured) -> Iterable[tuple[str, Estimate]]:
+    """Gates that can be proposed with their estimates, part by part."""
+    for estimates in measured.values():
+        yield from ((gate, estimate) for gate, estimate in estimates.items() if gate in JUDGED)
+
+
+def _why_not(gate: str, clean: list[Estimate]) -> str:
+    """Why a gate gets no bound; empty if it can."""
+    if not clean or not all(estimate.finite for estimate in clean):
+        needs = gates.NEEDS[gates.GATES[gate].needs]
+        return f"it needs {needs}" if needs else "it could not be measured"
+    short = gates.GATES[gate].fewest - min(estimate.clusters for estimate in clean)
+    return f"it needs {short} more {gates.GATES[gate].sample}" if gates.GATES[gate].per_image and short > 0 else ""
+
+
+def _measurable(ground: Ground) -> frozenset[str]:
+    """Gates without those of groups where no group is large enough; what moves is measured where it was drawn."""
+    from compress import groups
+
+    table = {"person": ground.stills.person, **ground.stills.labels}
+    if any(group.judged for group in groups.find(table)):
+        return JUDGED
+    return frozenset(gate for gate in JUDGED if gates.GATES[gate].needs != "groups")
+
+
+def _read(path: Path, tier: str | None) -> tuple[str, Recipe]:
+    from compress.reading import load
+
+    source = load(path)
+    name = chosen_tier(source, tier)
+    assert isinstance(source.recipe, Recipe)
+    return name, source.recipe
+
+
+def _finished(the_plan: Plan, name: str, runs: Path) -> Path | None:
+    """The folder of a step, if it is finished and whole."""
+    step = next(step for step in the_plan.steps if step.name == name)
+    folder = runs / the_plan.name / "steps" / step.folder
+    return artifact.load(folder).path if folder.is_dir() else None
