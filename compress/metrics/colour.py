@@ -1,7 +1,7 @@
 """Colour of local means: what a cast, a gamma or a wrong normalisation moves, and a blur does not.
 
-A picture is averaged in linear light over a grid of 8 x 8 fields, and each field is compared by CIEDE2000. Not covered:
-colour of single pixels and of fine texture, for which PSNR and texture distances exist.
+A picture's values are averaged over a grid of 8 x 8 fields (as they are stored: a mean of light would move with a blur)
+and each field is compared by CIEDE2000. Not covered: colour of single pixels, for which PSNR exists.
 """
 
 from __future__ import annotations
@@ -13,27 +13,32 @@ Floats = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
 
 GRID = 8
-_LEVELS = np.arange(256) / 255
-# IEC 61966-2-1: sRGB values to linear light, and linear sRGB to XYZ.
-_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(np.float32)
-_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+# Linear sRGB to XYZ. Source: IEC 61966-2-1.
+_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
 _WHITE = _XYZ.sum(axis=1)
 
 
 def fields(images: Bytes) -> Floats:
-    """CIE Lab (D65) of the mean linear light of each of 8 x 8 fields: uint8 sRGB [N, H, W, 3] -> [N, 8, 8, 3].
+    """CIE Lab (D65) of the mean of each of 8 x 8 fields: uint8 sRGB [N, H, W, 3] -> [N, 8, 8, 3].
 
     Fields differ by a pixel where the side is no multiple of 8. Raises ValueError for images below 8 px.
     """
     height, width = images.shape[1:3]
     if min(height, width) < GRID:
         raise ValueError(f"colour of {height} x {width} px needs at least {GRID} px")
-    light: Floats = _LINEAR[images]
+    sums: NDArray[np.generic] = images
     for axis, size in ((1, height), (2, width)):
-        starts = np.arange(GRID) * size // GRID
-        counts = np.diff([*starts, size])
-        light = np.add.reduceat(light, starts, axis=axis) / counts.reshape([-1 if a == axis else 1 for a in range(4)])
-    return lab(light)
+        sums = np.add.reduceat(sums, np.arange(GRID) * size // GRID, axis=axis, dtype=np.uint32)
+    sizes = [np.diff([*(np.arange(GRID) * size // GRID), size]) for size in (height, width)]
+    return lab(linear(sums / np.outer(*sizes)[:, :, None] / 255))
+
+
+def linear(values: Floats) -> Floats:
+    """sRGB values in 0..1 to linear light. Source: IEC 61966-2-1."""
+    light: Floats = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return light
 
 
 def lab(light: Floats) -> Floats:

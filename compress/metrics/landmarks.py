@@ -33,7 +33,8 @@ class Finder:
     def __init__(self) -> None:
         """Raises InputError if the weights are missing or changed."""
         self._local = threading.local()
-        self._local.detector = YuNet(STUDENT_SCORE)
+        self._opening = threading.Lock()
+        self._detector()
 
     def find(self, images: Bytes, expected: Floats, score: float) -> Floats:
         """Points [N, 5, 2] in pixels of the face nearest to `expected` [N, 5, 2] in each of uint8 [N, H, W, 3].
@@ -48,14 +49,20 @@ class Finder:
                 found[row] = np.mean(seen, axis=0)
         return found
 
+    def _detector(self) -> YuNet:
+        """The calling thread's own; opened one at a time, because that changes OpenCV's log level for a moment."""
+        if not hasattr(self._local, "detector"):
+            with self._opening:
+                self._local.detector = YuNet(STUDENT_SCORE)
+        detector: YuNet = self._local.detector
+        return detector
+
     def _look(self, image: Bytes, expected: Floats, side: int, mirrored: bool) -> tuple[Floats, float]:
         """Points and score of the face nearest to `expected`, seen at `side` px; score 0 is none."""
-        if not hasattr(self._local, "detector"):
-            self._local.detector = YuNet(STUDENT_SCORE)
         scale = side / max(image.shape[:2])
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         seen = cv2.resize(image, None, fx=scale, fy=scale, interpolation=how)
-        rows = self._local.detector.detect(np.ascontiguousarray(seen[:, ::-1] if mirrored else seen))
+        rows = self._detector().detect(np.ascontiguousarray(seen[:, ::-1] if mirrored else seen))
         if not len(rows):
             return expected, 0.0
         points = rows[:, 4:14].reshape(-1, 5, 2)
