@@ -134,7 +134,7 @@ def _paired(tier: str, runs: Sequence[TierRecord | None]) -> Iterator[tuple[Key,
                 metrics = [
                     metric
                     for metric in first.numbers[subset]
-                    if not _obstacle(first, later, metric)
+                    if not first.obstacle(later, metric)
                     and all(_summed(run, subset, metric) for run in (first, later))
                     and pairing.column_of(metric)[0] in pairs.first
                 ]
@@ -171,7 +171,7 @@ def _changes(
     for metric, before in first.numbers[subset].items():
         after = later.reading(subset, metric)
         if after is not None:
-            obstacle = _obstacle(first, later, metric)
+            obstacle = first.obstacle(later, metric)
             found[metric] = _side_by_side(metric, before, after)
             if obstacle:
                 found[metric] = replace(found[metric], direction="not comparable", method=obstacle)
@@ -182,15 +182,6 @@ def _changes(
             direction = _direction(metric, first.numbers[subset][metric].value, by)
             found[metric] = Change(direction, by.value, by.lower, by.upper, f"paired over {len(shared)} images{people}")
     return found
-
-
-def _obstacle(first: TierRecord, later: TierRecord, metric: str) -> str:
-    """Why a number of the two runs cannot be compared; empty if it can."""
-    if GATES[metric].per_image and first.verdict.teacher.sha256 != later.verdict.teacher.sha256:
-        return "another teacher"
-    role = GATES[metric].backbone
-    networks = [run.verdict.backbones.get(role) for run in (first, later)] if role else []
-    return f"another {role} network" if len({network.sha256 for network in networks if network}) > 1 else ""
 
 
 def _side_by_side(metric: str, before: Reading, after: Reading) -> Change:

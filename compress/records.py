@@ -41,6 +41,14 @@ class TierRecord:
         """One number, or None if this run has not measured it."""
         return self.numbers.get(subset, {}).get(metric)
 
+    def obstacle(self, later: TierRecord, metric: str) -> str:
+        """Why a number of this run and that of a later one cannot be compared; empty if they can."""
+        if GATES[metric].per_image and self.verdict.teacher.sha256 != later.verdict.teacher.sha256:
+            return "another teacher"
+        role = GATES[metric].backbone
+        networks = [run.verdict.backbones.get(role) for run in (self, later)] if role else []
+        return f"another {role} network" if len({network.sha256 for network in networks if network}) > 1 else ""
+
 
 def open_run(path: Path) -> tuple[RunVerdict, dict[str, TierRecord]]:
     """Verdict and records of the tiers in folder `path`.
