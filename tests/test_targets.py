@@ -19,9 +19,11 @@ from compress.errors import InputError, NonFiniteError, StageError
 from compress.recipe import TeacherSettings
 from compress.shards import Shards, ShardWriter
 from compress.stages import targets
+from compress.teacher import require_sound
 
 SIZE, COUNT = 32, 11
 HALF = 1e-3  # float16 rounding of numbers up to 1
+GAIN, BIAS = 0.5, 0.25
 
 
 @dataclass
@@ -32,14 +34,15 @@ class Output:
 
 
 class FakeTeacher(nn.Module):
-    """Mirrors the colours; counts the photos that it saw."""
+    """Pales the photo; counts the photos that it saw."""
 
     seen = 0
 
-    def forward(self, photo: Tensor) -> Output:
+    def forward(self, photo: Tensor, style: Tensor) -> Output:
         self.seen += len(photo)
-        low = F.avg_pool2d(photo, 4)
-        return Output(-photo, low[:, :1].expand(-1, 8, -1, -1), F.avg_pool2d(photo, 16))
+        maps = torch.tensor([0.0] * 2 + [GAIN] * 3 + [BIAS] * 3).reshape(1, 8, 1, 1)
+        quarter = SIZE // 4
+        return Output(photo * GAIN + BIAS, maps.expand(len(photo), -1, quarter, quarter), F.avg_pool2d(photo, 16))
 
 
 class FakeIdentity(nn.Module):
@@ -65,34 +68,41 @@ def photos(tmp_path: Path) -> dict[str, Artifact]:
     return {"inputs": Artifact(tmp_path / "inputs", {})}
 
 
-SETTINGS = TeacherSettings(network="fake")
+@pytest.fixture
+def settings(tmp_path: Path) -> TeacherSettings:
+    (tmp_path / "fake.safetensors").write_bytes(b"weights")
+    return TeacherSettings(network=str(tmp_path / "fake.safetensors"))
 
 
 def test_targets_are_the_teachers_outputs_in_order(
-    teacher: FakeTeacher, photos: dict[str, Artifact], tmp_path: Path
+    teacher: FakeTeacher, photos: dict[str, Artifact], settings: TeacherSettings, tmp_path: Path
 ) -> None:
-    numbers = targets.run(SETTINGS, photos, tmp_path / "out", Context())
+    numbers = targets.run(settings, photos, tmp_path / "out", Context())
     rows, stored = Shards(tmp_path / "out").read(range(COUNT)), Shards(photos["inputs"].path).read(range(COUNT))
-    assert np.array_equal(rows["image"], 255 - stored["photo"])
     x = torch.from_numpy(stored["photo"]).permute(0, 3, 1, 2) / 127.5 - 1
-    assert rows["maps"][:, 3] == pytest.approx(F.avg_pool2d(x, 4)[:, 0].numpy(), abs=HALF)
+    expected = ((x * GAIN + BIAS + 1) * 127.5).clamp(0, 255).permute(0, 2, 3, 1).numpy()
+    assert np.abs(rows["image"] - expected).max() <= 0.501
+    assert (rows["maps"][:, 2:5] == GAIN).all() and rows["maps"].shape == (COUNT, 8, SIZE // 4, SIZE // 4)
+    assert rows["tap"] == pytest.approx(F.avg_pool2d(x, 16).numpy(), abs=HALF)
     embedded = FakeIdentity().embed(x, torch.from_numpy(stored["points"])).numpy()
     assert rows["photo_identity"] == pytest.approx(embedded, abs=HALF)
-    assert rows["identity"].shape == (COUNT, 3) and rows["tap"].shape == (COUNT, 3, 2, 2)
+    assert rows["identity"].shape == (COUNT, 3)
     assert numbers["samples"] == COUNT
+    assert (numbers["teacher"]["name"], numbers["teacher"]["offers"]) == ("fake", ["maps", "taps"])
 
 
 def test_targets_resume_behind_what_is_stored(
-    teacher: FakeTeacher, photos: dict[str, Artifact], tmp_path: Path
+    teacher: FakeTeacher, photos: dict[str, Artifact], settings: TeacherSettings, tmp_path: Path
 ) -> None:
-    targets.run(SETTINGS, photos, tmp_path / "whole", Context())
+    targets.run(settings, photos, tmp_path / "whole", Context())
     rows = Shards(tmp_path / "whole").read(range(COUNT))
+    checked = teacher.seen - COUNT
     with ShardWriter(tmp_path / "out") as writer:
         for row in range(9):
             writer.add({name: value[row] for name, value in rows.items()})
     teacher.seen = 0
-    targets.run(SETTINGS, photos, tmp_path / "out", Context())
-    assert teacher.seen == COUNT - 9
+    targets.run(settings, photos, tmp_path / "out", Context())
+    assert teacher.seen == checked + COUNT - 9
     again = Shards(tmp_path / "out").read(range(COUNT))
     assert all(np.array_equal(rows[name], again[name]) for name in rows)
 
@@ -103,30 +113,29 @@ def test_targets_of_an_unknown_teacher_are_an_input_error(photos: dict[str, Arti
 
 
 def tensors() -> dict[str, Tensor]:
-    photo = torch.zeros(2, 3, SIZE, SIZE)
-    return {"image": photo.clone(), "maps": torch.zeros(2, 8, 8, 8), "tap": torch.zeros(2, 4, 2, 2), "photo": photo}
+    return {"image": torch.zeros(2, 3, SIZE, SIZE), "maps": torch.zeros(2, 8, 8, 8), "tap": torch.zeros(2, 4, 2, 2)}
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("image", torch.zeros(2, 3, 16, 16), r"image \(2, 3, 16, 16\) for a photo \(2, 3, 32, 32\); .* keep the size"),
+        ("image", torch.zeros(2, 3, 16, 16), r"image \(2, 3, 16, 16\) for photos of 32 px; .* keep the size"),
         ("image", torch.full((2, 3, SIZE, SIZE), 128.0), r"mean \|image\| 128; its pictures must be within \[-1, 1\]"),
-        ("maps", torch.zeros(2, 8, 16, 16), r"maps \(2, 8, 16, 16\); they must be 8 channels .* \(8, 8\)"),
+        ("maps", torch.zeros(2, 8, 16, 16), r"maps \(2, 8, 16, 16\); they must be 8 channels .* of 8 px"),
     ],
 )
-def test_check_refuses_a_teacher_that_cannot_be_imitated(field: str, value: Tensor, message: str) -> None:
+def test_outputs_that_cannot_be_imitated_are_refused(field: str, value: Tensor, message: str) -> None:
     with pytest.raises(StageError, match=message):
-        targets.check(**{**tensors(), field: value})
+        require_sound({**tensors(), field: value}, SIZE)
 
 
 @pytest.mark.parametrize(("field", "value"), [("image", float("nan")), ("maps", float("inf")), ("tap", 1e6)])
-def test_check_refuses_what_is_not_finite(field: str, value: float) -> None:
+def test_outputs_that_are_not_finite_are_refused(field: str, value: float) -> None:
     outputs = tensors()
     outputs[field].view(-1)[3] = value
     with pytest.raises(NonFiniteError, match=rf"teacher: its {field} is not finite in 16 bits"):
-        targets.check(**outputs)
+        require_sound(outputs, SIZE)
 
 
-def test_check_accepts_a_sound_teacher() -> None:
-    targets.check(**tensors())
+def test_sound_outputs_are_accepted() -> None:
+    require_sound(tensors(), SIZE)
