@@ -36,6 +36,7 @@ FAILURES = (
     failures.NoSuchFile,
     failures.NotImplemented,
     failures.RuntimeException,
+    UnicodeDecodeError,  # of a damaged file's names in the text of an error
 )
 _WAY_OUT = "delete the step's folder and run the same command again"
 
@@ -125,12 +126,13 @@ def create_session(
     options.inter_op_num_threads = 1
     # A spinning thread keeps a core busy after its work is done, which others and the next measurement pay for.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised, so they need not be printed as well
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # The fallback is a second try of the same, announced on the standard output.
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def open_folder(folder: Path, threads: int = 1) -> tuple[Candidate, Candidate | None]:

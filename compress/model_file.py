@@ -107,7 +107,7 @@ def plain(error: Exception) -> str:
     """The first line of an error of ONNX Runtime without its codes and source files, short enough for a sentence."""
     line = (str(error).splitlines() or [""])[0]
     line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
-    line = re.sub(r"(/\S+:\d+ )(.*?\) )?", "", line)
+    line = re.sub(r"^Load model from .*? failed: ?|(/\S+:\d+ )(.*?\) )?", "", line)
     return line.strip()[:200] or "no reason given"
 
 

@@ -200,7 +200,7 @@ def _shapes(path: Path, model: onnx.ModelProto, feed: Mapping[str, Tensor]) -> d
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     try:
         session = ort.InferenceSession(measured.SerializeToString(), options, providers=["CPUExecutionProvider"])
         found = session.run(None, dict(feed))

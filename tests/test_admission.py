@@ -229,6 +229,16 @@ def test_truncated_file_is_refused(student: Path, path: Path, kept: float) -> No
         admit(path, SIDE, PLAIN)
 
 
+def test_damaged_names_are_refused_without_a_word_on_the_terminal(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = model(node("Mul", "photo missing", "image")).SerializeToString()
+    path.write_bytes(content.replace(b"missing", b"miss\xff\xffg"))
+    with pytest.raises(InputError, match="ONNX Runtime .* cannot open it .*; copy or export it again"):
+        admit(path, SIDE, PLAIN)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file; check the path"):
         admit(tmp_path / "none.onnx", SIDE, PLAIN)
