@@ -162,7 +162,7 @@ def _write_metrics(
             "kid": {
                 "estimator": "unbiased, paired",
                 "kernel": "polynomial, degree 3",
-                "most": distribution.MOST_IMAGES,
+                "most": MOST_IMAGES,
             },
         },
     )
