@@ -117,7 +117,7 @@ class Candidate:
 def create_session(
     path: Path, threads: int = 1, optimise: bool = True, optimised: Path | None = None
 ) -> ort.InferenceSession:
-    """An ONNX file on the CPU, with or without ONNX Runtime's rewriting of the graph, which goes to `optimised` if given.
+    """An ONNX file on the CPU, with or without ONNX Runtime's rewriting of the graph, written to `optimised`.
 
     Raises one of `FAILURES`.
     """

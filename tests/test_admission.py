@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper
 
-import students
 from compress import admission, onnx_files
 from compress.admission import Options, admit
 from compress.candidate import Candidate
 from compress.errors import InputError
 from compress.signature import INPUT_RANGES, OUTPUT_RANGES, Signature, normalised
-from tiny_onnx import FREE, model, node, saved
+from tiny_onnx import FREE, exported, model, node, saved
 
 SIDE = 32
 PLAIN = Options()
@@ -37,9 +35,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real export: the whole float student."""
-    torch.manual_seed(0)
-    tiny = students.build(students.record_for("map", 8, 32, 1)).eval()
-    whole = onnx_files.whole(onnx_files.export_core(tiny, tiny.core, 18), tiny, 18)
+    tiny, core = exported("map")
+    whole = onnx_files.whole(core, tiny, 18)
     return saved(tmp_path_factory.mktemp("student") / "model.onnx", whole)
 
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import students
-from compress import cost, macs, onnx_files, peak_memory, quantization
+from compress import cost, macs, onnx_files, peak_memory
 from compress.artifact import write_json
 from compress.errors import InputError, StageError
 from compress.metrics.estimate import Estimate
 from compress.signature import Signature
-from tiny_onnx import FREE, model, node, saved
+from tiny_onnx import FREE, exported, model, node, saved
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
 GATES = {"macs", "parameters", "size_bytes", "latency_ms", "latency_p95_ms", "peak_memory_bytes"}
@@ -69,9 +69,7 @@ def test_file_of_another_size_than_the_budget_names_is_refused(tmp_path: Path) -
 def export(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, students.Student]:
     """Folder of an exported float student, its whole file in both places, its record and core."""
     folder = tmp_path_factory.mktemp("export")
-    torch.manual_seed(0)
-    student = students.build(students.record_for("map", 8, 32, 1)).eval()
-    core = onnx_files.export_core(student, quantization.fuse(student.core), 18)
+    student, core = exported("map")
     whole = onnx_files.whole(core, student, 18)
     for name, made in (("model", whole), ("float", whole), ("core", core), ("float_core", core)):
         onnx_files.write(folder / f"{name}.onnx", made, student, {})

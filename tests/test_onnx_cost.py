@@ -10,10 +10,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-import students
-from compress import macs, onnx_cost, onnx_files, quantization
+from compress import macs, onnx_cost, onnx_files
 from compress.errors import StageError
-from tiny_onnx import model, node, saved
+from tiny_onnx import exported, model, node, saved
 
 SIDE = 48
 PHOTO = np.zeros((1, 3, SIDE, SIDE), np.float32)
@@ -27,18 +26,12 @@ def count(path: Path, *nodes: onnx.NodeProto, **constants: np.ndarray) -> onnx_c
     return onnx_cost.count(saved(path / "model.onnx", model(*nodes, given=None, constants=constants)), PHOTO, "photo")
 
 
-@pytest.fixture(scope="module", params=["map", "rgb"])
-def exported(request: pytest.FixtureRequest) -> tuple[students.Student, onnx.ModelProto]:
-    student = students.build(students.record_for(request.param, 8, 32, 1)).eval()
-    for values in student.parameters():
-        torch.nn.init.normal_(values, std=0.1)  # equal constants, such as biases of 0, would be written once
-    return student, onnx_files.export_core(student, quantization.fuse(student.core), 18)
+FAMILIES = pytest.mark.parametrize("family", ["map", "rgb"])
 
 
-def test_core_of_an_exported_student_costs_what_torch_dispatches(
-    tmp_path: Path, exported: tuple[students.Student, onnx.ModelProto]
-) -> None:
-    student, core = exported
+@FAMILIES
+def test_core_of_an_exported_student_costs_what_torch_dispatches(tmp_path: Path, family: str) -> None:
+    student, core = exported(family)
     low = np.zeros((1, 3, 32, 32), np.float32)
     found = onnx_cost.count(saved(tmp_path / "core.onnx", core), low, "photo")
     assert found.macs == macs.count(student.core, torch.from_numpy(low)).total
@@ -47,10 +40,9 @@ def test_core_of_an_exported_student_costs_what_torch_dispatches(
     assert found.parameters == sum(m.weight.numel() + m.out_channels for m in weights)
 
 
-def test_whole_exported_student_costs_what_torch_dispatches(
-    tmp_path: Path, exported: tuple[students.Student, onnx.ModelProto]
-) -> None:
-    student, core = exported
+@FAMILIES
+def test_whole_exported_student_costs_what_torch_dispatches(tmp_path: Path, family: str) -> None:
+    student, core = exported(family)
     whole = saved(tmp_path / "model.onnx", onnx_files.whole(core, student, 18))
     found = onnx_cost.count(whole, PHOTO, "photo").by_operator
     expected = macs.count(student, torch.from_numpy(PHOTO)).by_operator

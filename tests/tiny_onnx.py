@@ -1,13 +1,18 @@
-"""Tiny ONNX files for tests, each a multiplication of the photo unless told otherwise."""
+"""Tiny ONNX files for tests: hand-made ones, a multiplication of the photo unless told otherwise, and real exports."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+import students
+from compress import onnx_files, quantization
 
 FREE = ("n", 3, "h", "w")
 Shape = Sequence[str | int] | None
@@ -48,3 +53,13 @@ def saved(path: Path, made: onnx.ModelProto) -> Path:
     """The model as a file."""
     onnx.save(made, path)
     return path
+
+
+@functools.cache
+def exported(family: str) -> tuple[students.Student, onnx.ModelProto]:
+    """A tiny student and its core as exported; made once, so it must not be changed."""
+    torch.manual_seed(0)
+    student = students.build(students.record_for(family, 8, 32, 1)).eval()
+    for values in student.parameters():
+        torch.nn.init.normal_(values, std=0.1)  # equal constants, such as biases of 0, would be written once
+    return student, onnx_files.export_core(student, quantization.fuse(student.core), 18)
