@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import wasserstein_distance
 
-from compress import faces
+import compress
 from compress.metrics import colour, landmarks, style, texture
 
 # Lab, Lab and CIEDE2000. Source: Sharma, Wu and Dalal 2005, table 1, all 34 pairs.
@@ -167,11 +170,21 @@ def test_landmark_error_counts_lost_faces_and_leaves_out_teachers_without() -> N
 
 
 def test_finder_finds_the_same_points_whatever_the_size_and_none_in_noise() -> None:
-    face = next(iter(faces.render_many(3, [1], 128, processes=1, what="photo")))
-    finder, points = landmarks.Finder(), face["points"][None].astype(np.float32)
-    found = finder.find(face["photo"][None], points, landmarks.TEACHER_SCORE)
-    large = np.stack([cv2.resize(face["photo"], (256, 256), interpolation=cv2.INTER_CUBIC)])
-    assert landmarks.error(finder.find(large, 2 * points, 0.7) / 2, found)[0] < 0.05
-    assert landmarks.error(found, points)[0] < 0.2
+    sheet = cv2.imread(str(Path(compress.__file__).parent.parent / "docs" / "faces.jpg"))[:, :, ::-1]
+    face, expected = sheet[None, :128, :128], np.full((1, 5, 2), 64.0)
+    finder = landmarks.Finder()
+    found = finder.find(face, expected, landmarks.TEACHER_SCORE)
+    large = np.stack([cv2.resize(face[0], (256, 256), interpolation=cv2.INTER_CUBIC)])
+    assert landmarks.error(finder.find(large, 2 * expected, landmarks.TEACHER_SCORE) / 2, found)[0] < 0.05
+    assert 30 < np.linalg.norm(found[0, 1] - found[0, 0]) < 45  # the eyes of an aligned face
     noise = np.random.default_rng(5).integers(0, 256, (1, 128, 128, 3), dtype=np.uint8)
-    assert np.isnan(finder.find(noise, points, landmarks.STUDENT_SCORE)).all()
+    assert np.isnan(finder.find(noise, expected, landmarks.STUDENT_SCORE)).all()
+
+
+def test_finder_looks_the_same_from_another_thread() -> None:
+    sheet = cv2.imread(str(Path(compress.__file__).parent.parent / "docs" / "faces.jpg"))[:, :, ::-1]
+    faces, expected = sheet[None, :128, 128:256], np.full((1, 5, 2), 64.0)
+    finder = landmarks.Finder()
+    here = finder.find(faces, expected, 0.7)
+    with ThreadPoolExecutor(1) as workers:
+        assert workers.submit(finder.find, faces, expected, 0.7).result() == pytest.approx(here)
