@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -65,12 +66,20 @@ def render(
         tiers=tiers,
         headline=_headline(tiers),
         trained=trained,
+        judged=_judged(inputs, tiers),
         tradeoff=_tradeoff(tiers, teachers),
         untimed=untimed,
         steps=steps,
         total=duration(sum(step["seconds"] for step in steps)),
         versions=_versions(inputs),
     )
+
+
+def _judged(inputs: Mapping[str, Artifact], tiers: Sequence[Mapping[str, Any]]) -> str:
+    """Name of the file that a verification was asked for; the copy that was judged has another."""
+    if "candidate" in inputs:
+        return Path(inputs["candidate"].manifest["settings"]["file"]).name
+    return str(tiers[0]["verdict"].candidate.file)
 
 
 def _headline(tiers: Sequence[Mapping[str, Any]]) -> str:

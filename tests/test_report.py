@@ -216,15 +216,15 @@ def test_what_was_not_judged_is_named(inputs: dict[str, Artifact], tmp_path: Pat
 
 def test_page_of_a_foreign_candidate_says_what_it_lacks(tmp_path: Path) -> None:
     bare = verified(tmp_path / "v", columns=4, without="int8|flicker|equi|group|parity")
-    page = words(
-        write(
-            {"test_targets": made(tmp_path / "t", "test-targets", {"network": "none"}, {}), "verify-cpu": bare},
-            tmp_path,
-        )
-    )
+    foreign = {
+        "test_targets": made(tmp_path / "t", "test-targets", {"network": "none"}, {}),
+        "candidate": made(tmp_path / "c", "candidate", {"file": "/some/where/theirs.onnx"}, {}),
+        "verify-cpu": bare,
+    }
+    page = words(write(foreign, tmp_path))
     for text in ("No float version of the candidate", "Steadiness was not measured", "Groups were not compared",
                  "The teacher's time is not shown", "No training step belongs to this page",
-                 "model.onnx, judged by quick: passed", "--candidate model.onnx"):  # fmt: skip
+                 "theirs.onnx, judged by quick: passed", "--candidate theirs.onnx"):  # fmt: skip
         assert text in page, text
     assert "not published" not in page and "float version, core alone" not in page
 
