@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from compress import artifact, evaluation, gates, judging
+from compress import artifact, evaluation, gates, groups, judging
 from compress.alignment import inverse
 from compress.artifact import Artifact
-from compress.context import Context, Progress
+from compress.context import Progress
 from compress.defects import DEFECTS
+from compress.defects.campaign import CLEAN, RECORD, Place, measure
 from compress.defects.scene import ModelDefect, Strength
-from compress.defects.trials import JUDGED, Ground, Measured, TestSteps, open_ground
+from compress.defects.trials import JUDGED, Ground, Measured, TestSteps
+from compress.facts import CATEGORIES
 from compress.metrics.estimate import Estimate
 from compress.plan import Plan, plan
 from compress.proposals import Proposal, Trial, propose
+from compress.reading import load
 from compress.recipe import Recipe
 from compress.shards import Shards
 from compress.steadying import VARIANTS
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from compress.evaluation import Batch
 
 STRENGTHS: tuple[Strength, ...] = ("weak", "medium")
+PROCESSES = 2
 CarryOut = Callable[[Plan, Path, Progress], Mapping[str, Artifact]]
 
 
@@ -60,46 +64,47 @@ class Proposals:
         return "\n".join(["gates:", *(f"  {gate.yaml}" for gate in self.gates)]) + "\n"
 
 
-def calibrate(recipe: Path, tier: str | None, runs: Path, progress: Progress, carry_out: CarryOut) -> Proposals:
-    """Bounds for the gates of one tier; writes them to `runs/<name>/calibration-<tier>.yaml` too.
+def calibrate(recipe: Path, tier: str, runs: Path, progress: Progress, carry_out: CarryOut) -> Proposals:
+    """Bounds for the gates of one tier; written to `runs/<name>/calibration/<tier>.yaml` too, beside what was measured.
 
     `carry_out` runs the steps of a plan, or reuses them (`compress.run`). Raises InputError for an unknown tier or a
     test set that is too small, StageError if a number cannot be computed.
     """
-    the_plan = plan(recipe)
-    name, settings = _read(recipe, tier)
+    the_plan, source = plan(recipe), load(recipe)
+    name = chosen_tier(source, tier)
+    assert isinstance(source.recipe, Recipe)
     tested = tuple(step for step in the_plan.steps if step.name.startswith("test-"))
     made = carry_out(replace(the_plan, steps=tested), runs, progress)
+    inputs, targets, features, motion = (made[f"test-{role}"] for role in ("inputs", "targets", "features", "motion"))
+    moving = motion.path if motion.numbers["variants"] + motion.numbers["frames"] else None
+    steps = TestSteps(inputs.path, targets.path, features.path, moving)
     export = _finished(the_plan, f"export-{name}", runs)
-    context = Context("cpu", progress, settings.seed)
-    steps = TestSteps(*(made[f"test-{role}"].path for role in ("inputs", "targets", "features", "motion")))
-    ground = open_ground(steps, export, settings.judges, JUDGED, context)
-    ground = replace(ground, wanted=_measurable(ground))
-    proposals = proposals_on(ground, name, progress)
-    artifact.write_text(runs / the_plan.name / f"calibration-{name}.yaml", proposals.yaml())
+    place = measurable(Place(steps, export, source.recipe.judges, source.recipe.seed))
+    proposals = propose_all(place, name, runs / the_plan.name / "calibration", progress)
+    artifact.write_text(runs / the_plan.name / "calibration" / f"{name}.yaml", proposals.yaml())
     return proposals
 
 
-def proposals_on(ground: Ground, tier: str, progress: Progress) -> Proposals:
-    """Measure the clean student, the floors and the planted defects, and propose."""
-    progress.log("clean student")
-    clean, floors = ground.clean(), noise_floors(ground)
-    trials: dict[str, list[Trial]] = {}
-    planted = [name for name, defect in DEFECTS.items() if ground.export or not isinstance(defect, ModelDefect)]
-    with progress.task("planted defects", len(planted) * len(STRENGTHS), "defects") as task:
-        for defect in planted:
-            for strength in STRENGTHS:
-                for gate, estimate in _flat(ground.trial(defect, strength)):
-                    found = Trial(defect, strength, gate in DEFECTS[defect].caught_by, estimate)
-                    trials.setdefault(gate, []).append(found)
-                task.advance()
+def propose_all(place: Place, tier: str, folder: Path, progress: Progress, processes: int = PROCESSES) -> Proposals:
+    """Measure the clean student, the planted defects and the floors, and propose; trials are kept in `folder`."""
+    planted = [name for name, defect in DEFECTS.items() if place.export or not isinstance(defect, ModelDefect)]
+    wanted = [(CLEAN, STRENGTHS[0]), *((defect, strength) for defect in planted for strength in STRENGTHS)]
+    found = measure(place, wanted, folder / RECORD, progress, processes)
+    progress.log("noise floors: the teacher against itself")
+    floors = noise_floors(place.open(progress))
     starts: dict[str, list[Estimate]] = {}
-    for gate, estimate in _flat(clean):
-        starts.setdefault(gate, []).append(estimate)
+    trials: dict[str, list[Trial]] = {}
+    for (defect, strength), measured in found.items():
+        for gate, estimate in _flat(measured):
+            if defect == CLEAN:
+                starts.setdefault(gate, []).append(estimate)
+            else:
+                named = gate in DEFECTS[defect].caught_by
+                trials.setdefault(gate, []).append(Trial(defect, strength, named, estimate))
     reasons = {gate: _why_not(gate, starts.get(gate, [])) for gate in sorted(JUDGED)}
     judged = [gate for gate in gates.GATES if gate in JUDGED and not reasons[gate]]
     proposed = tuple(propose(g, starts[g], floors.get(g), trials.get(g, []), len(judged)) for g in judged)
-    source = ground.export.name if ground.export else "the teacher alone: no export of this tier is finished"
+    source = place.export.name if place.export else "the teacher alone: no export of this tier is finished"
     return Proposals(tier, source, proposed, {gate: reason for gate, reason in reasons.items() if reason})
 
 
@@ -173,23 +178,13 @@ def _why_not(gate: str, clean: list[Estimate]) -> str:
     return f"it needs {short} more {gates.GATES[gate].sample}" if gates.GATES[gate].per_image and short > 0 else ""
 
 
-def _measurable(ground: Ground) -> frozenset[str]:
-    """Gates without those of groups where no group is large enough; what moves is measured where it was drawn."""
-    from compress import groups
-
-    table = {"person": ground.stills.person, **ground.stills.labels}
-    if any(group.judged for group in groups.find(table)):
-        return JUDGED
-    return frozenset(gate for gate in JUDGED if gates.GATES[gate].needs != "groups")
-
-
-def _read(path: Path, tier: str | None) -> tuple[str, Recipe]:
-    from compress.reading import load
-
-    source = load(path)
-    name = chosen_tier(source, tier)
-    assert isinstance(source.recipe, Recipe)
-    return name, source.recipe
+def measurable(place: Place) -> Place:
+    """The place without gates that its test set cannot tell anything about."""
+    inputs = Shards(place.steps.inputs)
+    table = inputs.read(range(place.images or len(inputs)), ["person", *CATEGORIES])
+    grouped = any(group.judged for group in groups.find(table))
+    lacking = {needs for needs, there in (("groups", grouped), ("motion", place.steps.motion is not None)) if not there}
+    return replace(place, wanted=frozenset(gate for gate in place.wanted if gates.GATES[gate].needs not in lacking))
 
 
 def _finished(the_plan: Plan, name: str, runs: Path) -> Path | None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compress import evaluation, gates, judging, runtimes, steadying
 from compress.candidate import INT8, Candidate, open_folder
@@ -53,7 +55,7 @@ class Head(Shards):
 class TeacherItself:
     """A student without fault: it draws what the teacher drew."""
 
-    def draw(self, batch: Batch) -> np.ndarray:
+    def draw(self, batch: Batch) -> NDArray[np.uint8]:
         """The teacher's pictures uint8 [N, H, W, 3]."""
         return batch.teacher
 
@@ -92,19 +94,34 @@ class Ground:
         return self.measure(student, reference) | self._parity_of_file(None)
 
     def trial(self, defect: str, strength: Strength) -> Measured:
-        """What it shows with a defect planted. Raises InputError for a defect of the file where there is none."""
+        """What it shows with a defect planted. Raises StageError for a defect of the file where there is none."""
+        with self._planted(defect, strength) as (student, reference, changed):
+            return self.measure(student, reference) | self._parity_of_file(changed)
+
+    def pictures(self, defect: str, strength: Strength, batches: Sequence[Batch]) -> NDArray[np.uint8]:
+        """What is drawn of `batches` with a defect planted, or without for the name "", to look at."""
+        with self._planted(defect, strength) as (student, _, _):
+            student.draw(batches[0])  # defects keep the pictures that they draw first
+            # Drawn as changed photos: stills do not show defects of motion.
+            return np.concatenate([student.draw(dataclasses.replace(batch, kind="shift")) for batch in batches])
+
+    @contextmanager
+    def _planted(self, defect: str, strength: Strength) -> Iterator[tuple[Student, Student | None, Candidate | None]]:
+        """The student with a defect, its reference, and the file if that was changed."""
         student, reference = self._students
-        if not isinstance(find(defect), ModelDefect):
+        if not defect:
+            yield student, reference, None
+        elif not isinstance(find(defect), ModelDefect):
             bad = Defective(student, defect, strength)
-            also = None if reference is None else Defective(reference, defect, strength)
-            return self.measure(bad, also) | self._parity_of_file(None)
-        if self.export is None or not isinstance(student, Candidate):
+            yield bad, None if reference is None else Defective(reference, defect, strength), None
+        elif self.export is None or not isinstance(student, Candidate):
             raise StageError(f"planted defects: {defect} needs the tier's exported file; run the recipe first")
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / INT8
-            plant(defect, strength, self.export / INT8, path)
-            changed = Candidate(path, signature=student.signature)
-            return self.measure(changed, reference) | self._parity_of_file(changed)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / INT8
+                plant(defect, strength, self.export / INT8, path)
+                changed = Candidate(path, signature=student.signature)
+                yield changed, reference, changed
 
     def measure(self, student: Student, reference: Student | None) -> Measured:
         """Estimates by part and gate of any student, by the functions of the verify stage."""
