@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace as Bound
 
+import numpy as np
 import pytest
 
 from compress import gates
 from compress.errors import InputError, StageError
+from compress.metrics import intervals
 from compress.metrics.estimate import Estimate
+from compress.verdict import GateRecord
 
 GOOD = Estimate(30.0, 29.0, 31.0, 100)
 
@@ -100,3 +104,78 @@ def test_result_as_data_carries_interval_sample_and_bound() -> None:
     assert {k: data[k] for k in ("value", "lower", "upper", "n", "bound", "unit")} == {
         "value": 30.0, "lower": 29.0, "upper": 31.0, "n": 100, "bound": {"min": 28.0}, "unit": "dB",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("high", [1.1, 1.3])
+def test_gate_with_too_few_people_is_undecided_even_if_its_value_misses(high: float) -> None:
+    result = judge("haar_ratio", Estimate(1.2, 1.15, 1.25, 200, clusters=12), high=high)
+    assert result.state == "undecided"
+    missed = "; 1.2 is above 1.1" if high < 1.2 else ""
+    assert result.detail == "undecided: 12 people, needs at least 18 more" + missed
+
+
+def test_undecided_gate_of_several_images_a_person_asks_for_people() -> None:
+    result = judge("psnr_mean_db", Estimate(30, 29, 31, 200, clusters=50), low=29.2)
+    assert result.detail.startswith("undecided: needs about 29 more people (the value holds")
+
+
+def test_undecided_gate_with_two_bounds_asks_for_the_larger_number() -> None:
+    result = judge("haar_ratio", Estimate(1.0, 0.9, 1.1, 100), low=0.95, high=1.02)
+    # Towards 1.02 the interval must be a fifth as wide, 25 times the images.
+    assert "needs about 2400 more images" in result.detail
+    assert "0.9 is below 0.95 and 1.1 is above 1.02" in result.detail
+
+
+def test_value_at_its_bound_asks_for_more_than_can_be_told() -> None:
+    assert "needs over 10000 more images" in judge("psnr_mean_db", GOOD, low=30.0).detail
+
+
+def test_more_images_as_told_would_decide() -> None:
+    generator = np.random.default_rng(0)
+    few = intervals.mean(generator.normal(0, 1, 100), 0)
+    result = judge("identity_delta_mean", few, low=few.value - 0.1)
+    more = int(re.findall(r"about (\d+) more", result.detail)[0])
+    many = intervals.mean(generator.normal(few.value, 1, 100 + more), 0)
+    assert many.value - many.lower == pytest.approx(0.1, rel=0.15)
+
+
+def test_videos_are_asked_for_where_videos_are_judged() -> None:
+    moving = {"rendered": {}, gates.MOTION: {"flicker_ratio": Estimate(1.0, 0.6, 1.4, 28, clusters=4)}}
+    result = gates.evaluate({"flicker_ratio": Bound(min=None, max=1.2)}, moving)[0]
+    assert result.subset == "motion"
+    assert result.detail.startswith("undecided: needs about 12 more videos")
+
+
+def test_motion_gate_without_motion_is_an_error_that_says_what_it_needs() -> None:
+    with pytest.raises(StageError, match=r"flicker_ratio on motion: not measured.*test\.steadiness.*or drop the gate"):
+        gates.evaluate({"flicker_ratio": Bound(min=None, max=1)}, {"rendered": {}})
+
+
+def test_group_gate_is_judged_where_labels_are_known() -> None:
+    gap = {"group_psnr_gap_db": Estimate(1.0, 0.5, 1.4, 31, note="worst: skin dark (31 images)")}
+    bounds = {"group_psnr_gap_db": Bound(min=None, max=1.5)}
+    assert [r.subset for r in gates.evaluate(bounds, {"rendered": gap, "photographs": {}})] == ["rendered"]
+    with pytest.raises(StageError, match="group_psnr_gap_db on rendered: not measured.*labels"):
+        gates.evaluate(bounds, {"rendered": {}, "photographs": {}})
+
+
+def test_note_of_an_estimate_is_in_the_detail() -> None:
+    gap = Estimate(1.6, 1.2, 2.0, 31, note="worst: skin dark (31 images)")
+    assert judge("group_psnr_gap_db", gap, high=1.5).detail == "1.6 is above 1.5 (worst: skin dark (31 images))"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("psnr_p5_db", "PSNR to the teacher, 5th percentile, in dB; needs 72 images"),
+        ("flicker_ratio", "needs 4 videos and the teacher's pictures of changed photographs and videos"),
+        ("macs", "True multiply-accumulates of the core, in MACs"),
+    ],
+)
+def test_description_says_what_a_gate_needs(name: str, said: str) -> None:
+    assert said in gates.describe(name)
+
+
+def test_result_has_the_published_form() -> None:
+    for estimate in (GOOD, Estimate(27.0, 26.0, 28.5, 40, 35, "bootstrap-t")):
+        GateRecord(**judge("psnr_mean_db", estimate, low=28.0).as_dict())

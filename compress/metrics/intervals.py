@@ -109,6 +109,7 @@ def pair_ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None
     for copies in _resamples(count, seed, whole=np.ones((1, count))):
         rows, below = copies @ residuals, copies @ lower_sums
         total = (copies * below).sum(axis=1)
+        total[total <= 0] = np.nan  # a resample of one person alone has no pairs
         shift = (copies * rows).sum(axis=1) / total
         slopes = 2 * (rows - shift[:, None] * below) / total[:, None]
         shifts.append(shift)
