@@ -7,9 +7,8 @@ turns rows into estimates with the names of `compress.gates`, clustered by perso
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +22,14 @@ from compress.metrics import distribution, identity, intervals, texture
 from compress.metrics.estimate import Estimate
 from compress.metrics.intervals import Clusters
 from compress.testset import Batch, Bytes, Student, TestSet, refuse_duplicates, refuse_leaks
+from compress.threads import in_order
 
 __all__ = [
-    "Batch", "Judges", "Student", "Table", "TestSet", "measure", "open_features", "open_judges",
-    "per_image", "refuse_duplicates",
-    "refuse_leaks", "summarise",
+    "Batch", "Judges", "Student", "Table", "TestSet", "measure", "open_features", "open_judges", "per_image",
+    "refuse_duplicates", "refuse_leaks", "summarise",
 ]  # fmt: skip
 
 Floats = NDArray[np.floating]
-
-WORKERS = 2  # threads that compare, while the student draws in the calling thread
 
 
 def measure(test: TestSet, student: Student, float_student: Student | None, judges: Judges, context: Context) -> Table:
@@ -52,18 +49,16 @@ def measure(test: TestSet, student: Student, float_student: Student | None, judg
 def _compared(
     test: TestSet, student: Student, float_student: Student | None, judges: Judges, device: str
 ) -> Iterator[Table]:
-    """Tables of the batches in order; a few are compared while the next ones are drawn."""
-    with ThreadPoolExecutor(WORKERS) as workers:
-        waiting: deque[Future[Table]] = deque()
+    """Tables of the batches in order; the student draws in the calling thread, a little ahead of the judges."""
+
+    def calls() -> Iterator[Callable[[], Table]]:
         for rows in test.batches():
             batch = test.batch_of(rows)
             drawn = student.draw(batch)
             float_drawn = None if float_student is None else float_student.draw(batch)
-            waiting.append(workers.submit(_compare, test, batch, drawn, float_drawn, judges, device))
-            if len(waiting) > WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            yield functools.partial(_compare, test, batch, drawn, float_drawn, judges, device)
+
+    return in_order(calls())
 
 
 def _compare(

@@ -6,6 +6,7 @@ them; which judges they are of stands in `judges.json`. Resumes behind the last 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from compress.description import claim, describe
 from compress.judges import open_judges
 from compress.shards import Shards, ShardWriter
 from compress.testset import TestSet
+from compress.threads import in_order
 
 if TYPE_CHECKING:
     from compress.recipe import JudgeSettings
@@ -35,9 +37,12 @@ def run(settings: JudgeSettings, inputs: Mapping[str, Artifact], folder: Path, c
     claim(folder, judges)
     writer = ShardWriter(folder, SHARD_SIZE)
     with writer, context.progress.task("features", len(test), done=writer.count) as task:
-        for rows in test.batches(writer.count):
-            described = describe(test.read(rows), judges, context.device)
-            for row in range(len(rows)):
+        batches = (
+            functools.partial(describe, test.read(rows), judges, context.device) for rows in test.batches(writer.count)
+        )
+        for described in in_order(batches):
+            count = len(described["change"])
+            for row in range(count):
                 writer.add({name: column[row] for name, column in described.items()})
-            task.advance(len(rows))
+            task.advance(count)
     return {"samples": len(test), "judges": judges.describe()}
