@@ -120,7 +120,7 @@ def _groups(groups: Sequence[GroupRecord]) -> Iterator[str]:
         yield _row([f"{category} {label}", subset, str(n), *(row.get(metric, "") for metric in metrics)])
     small = [f"{group.category} {group.label} ({group.n} {group.subset})" for group in groups if not group.judged]
     if small:
-        yield from ("", f"Groups too small to judge: {escape(', '.join(small))}.")
+        yield from ("", f"Groups not judged, too few images in them or beside them: {escape(', '.join(small))}.")
 
 
 def _row(cells: Sequence[str]) -> str:

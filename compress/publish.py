@@ -39,7 +39,9 @@ class Outcome:
 
     def sentence(self) -> str:
         """What came out, for the log."""
-        missed = "; ".join(f"{gate.name} {gate.value:.5g} ({gate.detail})" for gate in self.verdict.missed())
+        missed = "; ".join(
+            f"{gate.name} {formats.number(gate.value)} ({gate.detail})" for gate in self.verdict.missed()
+        )
         line = f"{self.name}: {formats.told(self.verdict)}, {self.place}"
         return f"{line}: {missed}" if missed else line
 

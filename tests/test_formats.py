@@ -90,7 +90,7 @@ def test_markdown_has_a_row_for_each_group() -> None:
     assert "| group | on | images | psnr_db (gap) | perceptual (gap) |" in text
     assert "| skin dark | rendered | 30 | 21.5 (0.25) | 0.2 (0.01) |" in text
     assert "| skin medium | rendered | 30 | 21.5 (0.25) |  |" in text
-    assert "Groups too small to judge: skin light (3 rendered)." in text
+    assert "Groups not judged, too few images in them or beside them: skin light (3 rendered)." in text
 
 
 def test_markdown_names_what_was_not_judged_and_the_report() -> None:
