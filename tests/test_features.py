@@ -50,16 +50,20 @@ def test_features_resume_behind_the_last_whole_shard(
     whole = description.describe
 
     def killed(sample: dict[str, np.ndarray], *rest: object) -> dict[str, np.ndarray]:
-        rows.extend(int(name.decode()[2:]) for name in sample["name"])
-        if len(rows) == 12:
+        if b"p-8" in sample["name"]:
             raise KeyboardInterrupt
+        return whole(sample, *rest)  # type: ignore[arg-type]
+
+    def counted(sample: dict[str, np.ndarray], *rest: object) -> dict[str, np.ndarray]:
+        rows.extend(int(name.decode()[2:]) for name in sample["name"])
         return whole(sample, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(features, "describe", killed)
     with pytest.raises(KeyboardInterrupt):
         run(inputs, tmp_path / "features")
+    monkeypatch.setattr(features, "describe", counted)
     run(inputs, tmp_path / "features")
-    assert rows == [*range(12), *range(8, 20)]
+    assert sorted(rows) == list(range(8, 20))
     assert len(description.open_features(tmp_path / "features", small.judges())) == 20
 
 
