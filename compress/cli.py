@@ -189,10 +189,11 @@ def _calibrate(options: argparse.Namespace) -> int:
     from compress.calibration import calibrate
     from compress.context import Progress
     from compress.reading import load
+    from compress.run import carry_out
     from compress.verification import chosen_tier
 
     tier = chosen_tier(load(options.recipe), options.tier)
-    proposals = calibrate(options.recipe, tier, options.runs, Progress())
+    proposals = calibrate(options.recipe, tier, options.runs, Progress(), carry_out)
     for line in proposals.table():
         print(line)
     if options.out:

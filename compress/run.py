@@ -90,6 +90,21 @@ def verify(
     return EXIT_PASSED if outcome.verdict.passed else EXIT_GATE_FAILED
 
 
+def carry_out(
+    plan: Plan,
+    runs: Path,
+    progress: Progress,
+    functions: Mapping[str, str] = FUNCTIONS,
+    device: Callable[[], str] | None = None,
+) -> dict[str, Artifact]:
+    """The artifacts of `plan` by the names of its steps, reused or made in `runs/<name>`; nothing is published."""
+    made: dict[str, Artifact] = {}
+    with opened(runs / plan.name) as folder:
+        for _ in _carried_out(folder, plan, made, progress, functions, device):
+            pass
+    return made
+
+
 def _carried_out(
     folder: Path,
     plan: Plan,

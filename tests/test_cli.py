@@ -17,14 +17,12 @@ import pytest
 import small_line
 import small_model
 import small_verdict
-from compress import cli, process
+from compress import cli, process, run
 from compress.errors import StageError
 
 
 @pytest.fixture(autouse=True)
 def _small_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from compress import run
-
     monkeypatch.setattr(run.run, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
     monkeypatch.setattr(run.verify, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
     monkeypatch.setattr(small_line, "verify", small_verdict.verify)
@@ -199,6 +197,7 @@ def test_calibrate_prints_and_writes_what_is_proposed(
     assert cli.main(["calibrate", str(recipe), "--tier", "npu", "--runs", "r", "--out", str(out)]) == 0
     assert (capsys.readouterr().out, out.read_text()) == ("why\n", "gates: {}\n")
     assert asked[0][:3] == (recipe, "npu", Path("r"))
+    assert asked[0][4] is run.carry_out
     assert cli.main(["calibrate", str(recipe)]) == 2
 
 

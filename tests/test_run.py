@@ -6,6 +6,7 @@ import errno
 import fcntl
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from compress import artifact, verdict
 from compress.context import Progress
 from compress.errors import InputError, KcompressError, NonFiniteError, StageError, StorageError
 from compress.plan import plan
-from compress.run import run, states, verify
+from compress.run import carry_out, run, states, verify
 from compress.verification import verification_plan
 
 
@@ -308,3 +309,11 @@ def test_verdict_of_a_candidate_does_not_outlive_a_failure(tmp_path: Path, monke
     with pytest.raises(StageError):
         judge(tmp_path, without=["latency_ms"])
     assert not list((tmp_path / "runs" / "small" / "candidates").iterdir())
+
+
+def test_some_steps_are_carried_out_without_publishing(tmp_path: Path) -> None:
+    whole = plan(small_line.recipe(tmp_path))
+    tested = replace(whole, steps=tuple(step for step in whole.steps if step.name.startswith("test-")))
+    made = carry_out(tested, tmp_path / "runs", Progress(io.StringIO()), small_line.FUNCTIONS, lambda: "cpu")
+    assert list(made) == small_line.CALLS == ["test-inputs", "test-targets", "test-features", "test-motion"]
+    assert {path.name for path in (tmp_path / "runs" / "small").iterdir()} == {".lock", "steps"}
