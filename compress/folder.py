@@ -1,16 +1,21 @@
 """The folder of a run: one process at a time works in it, and what goes wrong with the disk is one sentence.
 
-Which files lie in it is not known here (`compress.run`, `compress.publish`).
+Which steps lie in it is not known here (`compress.run`, `compress.publish`).
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from compress import artifact
 from compress.errors import InputError, storage_error
+
+ELAPSED = "elapsed.json"
 
 
 @contextmanager
@@ -29,6 +34,28 @@ def storage(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise storage_error(error, place) from error
+
+
+@contextmanager
+def stopwatch(partial: Path) -> Iterator[Callable[[], float]]:
+    """Seconds spent on a step over all its attempts; kept beside its checkpoint when it is interrupted."""
+    path = partial / ELAPSED
+    try:
+        before = float(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        before = 0.0
+    start = time.monotonic()
+
+    def elapsed() -> float:
+        return before + time.monotonic() - start
+
+    try:
+        yield elapsed
+    except BaseException:
+        # The disk may be what failed, and the time is a nicety.
+        with suppress(OSError):
+            artifact.write_json(path, elapsed())
+        raise
 
 
 @contextmanager

@@ -8,13 +8,11 @@ running the same command again reuses what is finished and resumes what is not. 
 from __future__ import annotations
 
 import importlib
-import json
 import math
 import shutil
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +29,11 @@ from compress.errors import (
     StorageError,
     storage_error,
 )
-from compress.folder import opened, storage
+from compress.folder import ELAPSED, opened, stopwatch, storage
 from compress.plan import STAGES, Plan, Step
 
 StageFunction = Callable[..., Mapping[str, Any]]
 PARTIAL = ".partial"
-ELAPSED = "elapsed.json"
 FUNCTIONS: dict[str, str] = {name: stage.function for name, stage in STAGES.items()}
 _DISK_FULL = ("No space left on device", "os error 28")
 _NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")
@@ -160,7 +157,7 @@ def _execute(
     inputs = {role: made[parent] for role, parent in step.inputs.items()}
     with storage(partial):
         partial.mkdir(exist_ok=True)
-    with _stopwatch(partial) as elapsed, _explained(folder, step):
+    with stopwatch(partial) as elapsed, _explained(folder, step):
         numbers = dict(_stage(function)(step.settings, inputs, partial, context))
         _require_finite(step, numbers)
         description = {
@@ -193,28 +190,6 @@ def _device(choose: Callable[[], str] | None) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _stopwatch(partial: Path) -> Iterator[Callable[[], float]]:
-    """Seconds spent on a step over all its attempts; kept beside its checkpoint when it is interrupted."""
-    path = partial / ELAPSED
-    try:
-        before = float(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        before = 0.0
-    start = time.monotonic()
-
-    def elapsed() -> float:
-        return before + time.monotonic() - start
-
-    try:
-        yield elapsed
-    except BaseException:
-        # The disk may be what failed, and the time is a nicety.
-        with suppress(OSError):
-            artifact.write_json(path, elapsed())
-        raise
 
 
 @contextmanager
