@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from compress.metrics import intervals
+from compress.metrics import intervals, resampling
 from compress.metrics.estimate import Estimate
 
 REPEATS = 150
@@ -205,7 +205,7 @@ def test_interval_is_the_same_for_the_same_seed(generator: np.random.Generator) 
 def test_large_sample_is_resampled_in_parts(monkeypatch: pytest.MonkeyPatch, generator: np.random.Generator) -> None:
     values = generator.normal(size=50)
     whole = intervals.mean(values, 3)
-    monkeypatch.setattr(intervals, "_HELD", 7000)
+    monkeypatch.setattr(resampling, "_HELD", 7000)
     parts = intervals.mean(values, 3)
     assert (parts.lower, parts.upper) == pytest.approx((whole.lower, whole.upper))
 

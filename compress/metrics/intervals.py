@@ -12,25 +12,24 @@ Clusters are resampled whole. The methods were chosen by how often they hold the
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from compress.metrics.estimate import CONFIDENCE as CONFIDENCE
-from compress.metrics.estimate import Estimate
+from compress.metrics import resampling
+from compress.metrics.estimate import CONFIDENCE, Estimate
+from compress.metrics.resampling import ROUNDS, Clusters, Floats, Indices
 
-Floats = NDArray[np.floating]
-Indices = NDArray[np.int64]
-Clusters = NDArray[np.generic]  # [n], equal where two images are of one person or video
+__all__ = [
+    "CONFIDENCE", "ROUNDS", "Clusters", "Indices", "gap", "interval", "mean", "pair_ratio", "percentile", "ratio",
+    "resampled", "split_halves",
+]  # fmt: skip
 
-ROUNDS = 2000
 FEWEST_RESAMPLED = 12  # clusters; fewer repeat one resample too often, and Student's t takes over
 _TAIL = (1 - CONFIDENCE) / 2
 _Z = float(special.ndtri(1 - _TAIL))
-_HELD = 2_000_000  # numbers held at once, so that memory does not grow with the sample
 
 
 def mean(values: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
@@ -44,14 +43,14 @@ def ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None = No
     Where both hold nothing but 0 and 1 it is a ratio of two shares of the same images, see `_share_ratio`.
     Raises ValueError for an empty sample.
     """
-    code, count = _codes(len(over), clusters)
+    code, count = resampling.codes(len(over), clusters)
     if not np.sum(under) > 0:
         return Estimate(np.nan, np.nan, np.nan, len(over), count)
     if _is_binary(over) and _is_binary(under):
         return _share(over, code, count) if np.all(under) else _share_ratio(over, under, code, count)
     value = float(np.sum(over) / np.sum(under))
     # Residuals, not values, are summed: what is constant must come out without a width, not with a rounding's.
-    sums = _sums(code, count, over - value * under, under)
+    sums = resampling.sums(code, count, over - value * under, under)
     return _studentised(sums, len(over), seed, _quotient, value)
 
 
@@ -60,13 +59,13 @@ def gap(values: Floats, inside: NDArray[np.bool_], seed: int, clusters: Clusters
 
     Raises ValueError if one of the two sides is empty.
     """
-    code, count = _codes(len(values), clusters)
+    code, count = resampling.codes(len(values), clusters)
     if not 0 < inside.sum() < len(inside):
         raise ValueError(f"gap between {len(inside) - inside.sum()} and {inside.sum()} images")
     outside = ~inside
     value = float(values[outside].mean() - values[inside].mean())
     residuals = [(values - values[side].mean()) * side for side in (outside, inside)]
-    sums = _sums(code, count, residuals[0], outside, residuals[1], inside)
+    sums = resampling.sums(code, count, residuals[0], outside, residuals[1], inside)
     found = _studentised(sums, int(inside.sum()), seed, _difference, value)
     members = len(np.unique(code[inside]))
     return Estimate(found.value, found.lower, found.upper, int(inside.sum()), members, found.method)
@@ -79,12 +78,12 @@ def percentile(values: Floats, percent: float, seed: int, clusters: Clusters | N
     is first divided by the design effect of the clusters. Source: Hettmansperger and Sheather, Stat. Probab. Lett. 4,
     1986; Korn and Graubard, Survey Methodology 24, 1998.
     """
-    code, count = _codes(len(values), clusters)
+    code, count = resampling.codes(len(values), clusters)
     n, share = len(values), percent / 100
     value = np.percentile(values, percent)
     # In a tail few images tell how alike those of one person are; the effect there is seldom above that at the median.
     levels = ((value, share), (np.median(values), 0.5))
-    size = n / max(_design_effect(code, count, (values <= level) - part) for level, part in levels)
+    size = n / max(resampling.design_effect(code, count, (values <= level) - part) for level, part in levels)
     if count < n:  # how far the effect itself is known: by the people, not the images
         size *= (_Z / float(stats.t.ppf(1 - _TAIL, max(count - 1, 1)))) ** 2
     ranks = np.array([_rank(share, size, level) for level in (1 - _TAIL, _TAIL)]) * (n + 1) / (size + 1)
@@ -99,14 +98,14 @@ def pair_ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None
     of one person in a resample. With `under` all 1 this is a U-statistic of degree 2. The interval is a studentised
     bootstrap. Raises ValueError below two people. Source: Arcones and Gine, Ann. Statist. 20, 1992.
     """
-    code, count = _codes(len(over), clusters)
+    code, count = resampling.codes(len(over), clusters)
     if count < 2:
         raise ValueError(f"pair_ratio of {count} people needs at least 2")
-    upper_sums, lower_sums = _blocks(code, count, over), _blocks(code, count, under)
+    upper_sums, lower_sums = resampling.blocks(code, count, over), resampling.blocks(code, count, under)
     value = upper_sums.sum() / lower_sums.sum()
     residuals = upper_sums - value * lower_sums
     shifts, errors = [], []
-    for copies in _resamples(count, seed, whole=np.ones((1, count))):
+    for copies in resampling.resamples(count, seed, whole=np.ones((1, count))):
         rows, below = copies @ residuals, copies @ lower_sums
         total = (copies * below).sum(axis=1)
         total[total <= 0] = np.nan  # a resample of one person alone has no pairs
@@ -123,16 +122,16 @@ def resampled(statistic: Callable[[Floats], Floats], n: int, seed: int, clusters
     The bootstrap is corrected for median bias and acceleration, by leaving out one person at a time.
     Raises ValueError for an empty sample. Source: Efron, JASA 82, 1987.
     """
-    code, count = _codes(n, clusters)
+    code, count = resampling.codes(n, clusters)
     value = float(statistic(np.ones((1, n)))[0])
     if count < 2:
         return Estimate(value, np.nan, np.nan, n, count)
-    left_out = np.concatenate([statistic(rows[:, code]) for rows in _left_out(count, n)])
+    left_out = np.concatenate([statistic(rows[:, code]) for rows in resampling.left_out(count, n)])
     spread = left_out.mean() - left_out
     if count < FEWEST_RESAMPLED:
         half = stats.t.ppf(1 - _TAIL, count - 1) * np.sqrt((count - 1) / count * np.square(spread).sum())
         return Estimate(value, value - half, value + half, n, count, "jackknife")
-    repeats = np.concatenate([statistic(rows[:, code]) for rows in _resamples(count, seed, width=n)])
+    repeats = np.concatenate([statistic(rows[:, code]) for rows in resampling.resamples(count, seed, width=n)])
     below = (np.mean(repeats < value) + np.mean(repeats <= value)) / 2
     bias = special.ndtri(np.clip(below, 1 / len(repeats), 1 - 1 / len(repeats)))
     acceleration = np.sum(spread**3) / max(6 * np.sum(spread**2) ** 1.5, 1e-300)
@@ -154,7 +153,7 @@ def split_halves(
     People are split, not images. The value is the mean over random splits, the interval holds 95 % of them: a distance
     within it cannot be told from none by sets of half the size. Raises ValueError below four people.
     """
-    code, count = _codes(n, clusters)
+    code, count = resampling.codes(n, clusters)
     if count < 4:
         raise ValueError(f"split_halves of {count} people needs at least 4")
     generator = np.random.default_rng(seed)
@@ -170,69 +169,6 @@ def interval(value: float, repeats: Floats, n: int, clusters: int = 0, method: s
     """`value` with the central 95 % of `repeats` [R]."""
     lower, upper = np.quantile(repeats, [_TAIL, 1 - _TAIL])
     return Estimate(value, float(lower), float(upper), n, clusters, method)
-
-
-def _codes(n: int, clusters: Clusters | None) -> tuple[Indices, int]:
-    """Number of the cluster of each image [n], and how many there are."""
-    if n < 1:
-        raise ValueError("interval of an empty sample")
-    if clusters is None:
-        return np.arange(n), n
-    if len(clusters) != n:
-        raise ValueError(f"{len(clusters)} clusters of {n} images")
-    names, code = np.unique(clusters, return_inverse=True)
-    return code, len(names)
-
-
-def _sums(code: Indices, count: int, *columns: NDArray[np.generic]) -> Floats:
-    """Sums of columns [n] over each cluster, [clusters, columns]."""
-    return np.stack([np.bincount(code, np.asarray(column, np.float64), count) for column in columns], axis=1)
-
-
-def _blocks(code: Indices, count: int, matrix: Floats) -> Floats:
-    """Sums of `matrix` [n, n] over each pair of clusters; none of a cluster with itself."""
-    if count < len(code):
-        order = np.argsort(code, kind="stable")
-        starts = np.searchsorted(code[order], np.arange(count))
-        matrix = np.add.reduceat(np.add.reduceat(matrix[np.ix_(order, order)], starts, axis=0), starts, axis=1)
-    else:
-        inverse = np.argsort(code)
-        matrix = np.array(matrix[np.ix_(inverse, inverse)], np.float64)
-    np.fill_diagonal(matrix, 0)
-    return matrix
-
-
-def _resamples(count: int, seed: int, width: int = 0, whole: Floats | None = None) -> Iterator[Floats]:
-    """Copies of each cluster in ROUNDS resamples, [some, count] at a time; `whole` is put before the first."""
-    if whole is not None:
-        yield whole
-    rows = max(1, min(ROUNDS, _HELD // max(count, width)))
-    if rows == ROUNDS:
-        yield _all_resamples(count, seed)
-        return
-    generator = np.random.default_rng(seed)
-    for start in range(0, ROUNDS, rows):
-        yield _multinomial(generator, count, min(rows, ROUNDS - start))
-
-
-@functools.lru_cache(maxsize=2)  # the statistics of one verdict share their sample's size and seed
-def _all_resamples(count: int, seed: int) -> Floats:
-    copies = _multinomial(np.random.default_rng(seed), count, ROUNDS)
-    copies.flags.writeable = False
-    return copies
-
-
-def _multinomial(generator: np.random.Generator, count: int, rounds: int) -> Floats:
-    return generator.multinomial(count, np.full(count, 1 / count), rounds).astype(np.float64)
-
-
-def _left_out(count: int, width: int) -> Iterator[Floats]:
-    """Copies of each cluster with one of them left out in each row."""
-    rows = max(1, _HELD // max(count, width))
-    for start in range(0, count, rows):
-        copies = np.ones((min(rows, count - start), count))
-        copies[np.arange(len(copies)), np.arange(start, start + len(copies))] = 0
-        yield copies
 
 
 def _quotient(totals: Floats) -> tuple[Floats, Floats]:
@@ -258,7 +194,7 @@ def _studentised(
     count, k = sums.shape
     products = np.concatenate([sums, (sums[:, :, None] * sums[:, None, :]).reshape(count, k * k)], axis=1)
     shifts, errors = [], []
-    for copies in _resamples(count, seed, whole=np.ones((1, count))):
+    for copies in resampling.resamples(count, seed, whole=np.ones((1, count))):
         totals = copies @ products
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample without one person of the group
             shift, slopes = statistic(totals[:, :k])
@@ -288,20 +224,6 @@ def _is_binary(values: NDArray[np.generic]) -> bool:
     return bool(np.isin(values, (0, 1)).all())
 
 
-def _design_effect(code: Indices, count: int, residuals: Floats) -> float:
-    """By how much clusters make the variance of the sum of `residuals` [n] larger, at least 1.
-
-    Where nothing varies nothing is known, and all images of a person count as one.
-    """
-    if count == len(code):
-        return 1.0
-    squares = np.square(residuals).sum()
-    if not squares > 0:
-        return len(code) / count
-    within = _sums(code, count, residuals)[:, 0]
-    return max(1.0, float(np.square(within).sum() / squares))
-
-
 def _rank(share: float, n: float, level: float) -> float:
     """The rank r of n, a fraction, whose r-th smallest is below the `share` quantile with probability `level`."""
     low, high = 0.0, n + 1
@@ -315,7 +237,7 @@ def _rank(share: float, n: float, level: float) -> float:
 def _share(hits: Floats, code: Indices, count: int) -> Estimate:
     """Share of 1 among 0 and 1. Source: Wilson, JASA 22, 1927; n is divided by the design effect of the clusters."""
     value = float(np.mean(hits))
-    lower, upper = _wilson(value, len(hits) / _design_effect(code, count, hits - value), _Z)
+    lower, upper = _wilson(value, len(hits) / resampling.design_effect(code, count, hits - value), _Z)
     return Estimate(value, float(lower), float(upper), len(hits), count, "Wilson")
 
 
@@ -327,7 +249,7 @@ def _share_ratio(over: Floats, under: Floats, code: Indices, count: int) -> Esti
     """
     over, under = np.asarray(over, np.float64), np.asarray(under, np.float64)
     value = float(over.sum() / under.sum())
-    effect = _design_effect(code, count, over - value * under)
+    effect = resampling.design_effect(code, count, over - value * under)
     both, first, second = (x.sum() / effect for x in (over * under, over * (1 - under), (1 - over) * under))
     n, hits = both + first + second, np.array([both + first, both + second])
     spread = np.sqrt((first + second + 2) / ((hits[0] + 1) * (hits[1] + 1)))
