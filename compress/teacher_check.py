@@ -22,7 +22,7 @@ from compress.teacher import MAP_CHANNELS, SPANS, U8, Network, quantize_picture
 
 FACES = 4
 # Levels of 255, means over all pixels. The same photos give the same picture, but for the order of sums on a GPU. One
-# photo alone may be drawn by other kernels, which round differently (by 1e-4 in float32, shipped teacher; more in 16 bits).
+# photo alone may be drawn by other kernels, which round differently (by 1e-4 in float32, more in 16 bits).
 REPEATED, BATCHED = 0.1, 1.5
 SEEN = 1.0  # a difference that can be seen at all
 OUTSIDE = 0.5  # percent of the values that may lie outside at each end
