@@ -1,7 +1,6 @@
 """Proposes a bound for every gate of a recipe: from the teacher, the tier's own student, and planted defects.
 
-Noise floors are measured, not assumed: of sets, the teacher against itself on split halves; of pictures, the teacher
-against itself after changes of the photo that nobody sees, undone. The tier's exported file is used if its step is
+Noise floors are measured, not assumed (`compress.noise_floors`). The tier's exported file is used if its step is
 finished; without one the teacher itself takes its place, and the bounds hold for a perfect student. How a bound follows
 is `compress.proposals`. Budgets (MACs, bytes, time, memory) and parity with torch are not proposed.
 """
@@ -11,19 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
-from compress import artifact, evaluation, gates, groups, judging
-from compress.alignment import inverse
+from compress import artifact, gates, groups, noise_floors
 from compress.artifact import Artifact
 from compress.context import Progress
 from compress.defects import DEFECTS
 from compress.defects.campaign import CLEAN, RECORD, Place, measure
 from compress.defects.scene import ModelDefect, Strength
-from compress.defects.trials import JUDGED, Ground, Measured, TestSteps
+from compress.defects.trials import JUDGED, Measured, TestSteps
 from compress.facts import CATEGORIES
 from compress.metrics.estimate import Estimate
 from compress.plan import Plan, plan
@@ -31,11 +25,7 @@ from compress.proposals import Proposal, Trial, propose
 from compress.reading import load
 from compress.recipe import Recipe
 from compress.shards import Shards
-from compress.steadying import VARIANTS
 from compress.verification import chosen_tier
-
-if TYPE_CHECKING:
-    from compress.evaluation import Batch
 
 STRENGTHS: tuple[Strength, ...] = ("weak", "medium")
 PROCESSES = 2
@@ -91,7 +81,7 @@ def propose_all(place: Place, tier: str, folder: Path, progress: Progress, proce
     wanted = [(CLEAN, STRENGTHS[0]), *((defect, strength) for defect in planted for strength in STRENGTHS)]
     found = measure(place, wanted, folder / RECORD, progress, processes)
     progress.log("noise floors: the teacher against itself")
-    floors = noise_floors(place.open(progress))
+    floors = noise_floors.measure(place.open(progress))
     starts: dict[str, list[Estimate]] = {}
     trials: dict[str, list[Trial]] = {}
     for (defect, strength), measured in found.items():
@@ -101,66 +91,16 @@ def propose_all(place: Place, tier: str, folder: Path, progress: Progress, proce
             else:
                 named = gate in DEFECTS[defect].caught_by
                 trials.setdefault(gate, []).append(Trial(defect, strength, named, estimate))
+    # Sets of other people are farther apart than a student and its teacher on the same ones: only where there is no
+    # student are halves the best that is known.
+    binding = {**floors.pictures, **({} if place.export else floors.sets)}
+    for gate, floor in binding.items():
+        starts.setdefault(gate, []).append(floor)
     reasons = {gate: _why_not(gate, starts.get(gate, [])) for gate in sorted(JUDGED)}
     judged = [gate for gate in gates.GATES if gate in JUDGED and not reasons[gate]]
-    proposed = tuple(propose(g, starts[g], floors.get(g), trials.get(g, []), len(judged)) for g in judged)
+    proposed = tuple(propose(g, starts[g], floors.of(g), trials.get(g, []), len(judged)) for g in judged)
     source = place.export.name if place.export else "the teacher alone: no export of this tier is finished"
     return Proposals(tier, source, proposed, {gate: reason for gate, reason in reasons.items() if reason})
-
-
-def noise_floors(ground: Ground) -> dict[str, Estimate]:
-    """What gates show of the teacher against itself.
-
-    Sets: split halves, where `evaluation` gives them. Pictures: those drawn of imperceptibly changed photos, undone.
-    """
-    table = evaluation.measure(ground.stills, _Undone(ground.motion), None, ground.judges, ground.context)
-    summary = evaluation.summarise(table, ground.context.seed)
-    floors = {"kid_delta_upper": "kid_noise_floor", "sliced_wasserstein": "sliced_wasserstein_noise_floor"}
-    found = {gate: summary[floor] for gate, floor in floors.items() if floor in summary}
-    if ground.motion is None:
-        return found
-    changed = np.unique(
-        Shards(ground.motion / VARIANTS).read(range(len(Shards(ground.motion / VARIANTS))), ["row"])["row"]
-    )
-    rows = changed[changed < len(ground.stills)].astype(np.int64)
-    if len(rows) < gates.FEWEST_IMAGES:
-        return found
-    of_pictures = evaluation.summarise(judging.only(table, rows), ground.context.seed)
-    return {gate: estimate for gate, estimate in of_pictures.items() if gate in gates.GATES} | found
-
-
-class _Undone:
-    """Draws what the teacher drew of a changed photo, moved back; where nothing was stored, its own picture."""
-
-    def __init__(self, motion: Path | None) -> None:
-        self._variants = None if motion is None else Shards(motion / VARIANTS)
-        rows = (
-            [] if self._variants is None else self._variants.read(range(len(self._variants)), ["row"])["row"].tolist()
-        )
-        self._places: dict[int, list[int]] = {}
-        for place, row in enumerate(rows):
-            self._places.setdefault(row, []).append(place)
-
-    def draw(self, batch: Batch) -> np.ndarray:
-        """Pictures uint8 [N, H, W, 3]; each photo in another of its changes, in turns."""
-        pictures = batch.teacher.copy()
-        for number, row in enumerate(batch.rows.tolist()):
-            places = self._places.get(row)
-            if self._variants is not None and places:
-                stored = self._variants.read([places[row % len(places)]], ["teacher", "matrix"])
-                pictures[number] = _moved_back(stored["teacher"][0], stored["matrix"][0], pictures[number])
-        return pictures
-
-
-def _moved_back(picture: np.ndarray, matrix: np.ndarray, still: np.ndarray) -> np.ndarray:
-    """A changed picture in the place of the still one, which shows where the change had moved things out of sight."""
-    back = inverse(matrix.astype(np.float64))
-    # Matrices count from the corner, OpenCV from the middle of a pixel.
-    back[:, 2] += back[:, :2] @ np.full(2, 0.5) - 0.5
-    size = (still.shape[1], still.shape[0])
-    moved = cv2.warpAffine(picture, back, size, flags=cv2.INTER_CUBIC)
-    seen = cv2.warpAffine(np.full(still.shape[:2], 255, np.uint8), back, size, flags=cv2.INTER_LINEAR)
-    return np.where((seen == 255)[..., None], moved, still)
 
 
 def _flat(measured: Measured) -> Iterable[tuple[str, Estimate]]:

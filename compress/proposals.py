@@ -98,13 +98,14 @@ def margin_errors(gates: int) -> float:
 def propose(
     gate: str, clean: Sequence[Estimate], floor: Estimate | None, trials: Sequence[Trial], gates: int
 ) -> Proposal:
-    """Bounds of a gate from clean estimates (one for each part of the test set) and trials; `gates` judge together.
+    """Bounds of a gate from clean estimates (of each part of the test set, and whatever else a bound must let through)
+    and trials; `gates` judge together, `floor` is told beside them.
 
     Raises ValueError without a clean estimate or if one is not finite.
     """
     if not clean or not all(estimate.finite for estimate in clean):
         raise ValueError(f"{gate}: no clean value to start from")
-    limits: dict[Side, float] = {side: _limit(gate, side, clean, floor, trials, gates) for side in sides(gate)}
+    limits: dict[Side, float] = {side: _limit(gate, side, clean, trials, gates) for side in sides(gate)}
     worst = max(
         clean,
         key=lambda estimate: abs(estimate.value - 1) if len(limits) > 1 else _sign(sides(gate)[0]) * estimate.value,
@@ -117,17 +118,13 @@ def propose(
     return Proposal(gate, limits.get("min"), limits.get("max"), worst, floor, told, unseparated)
 
 
-def _limit(
-    gate: str, side: Side, clean: Sequence[Estimate], floor: Estimate | None, trials: Sequence[Trial], gates: int
-) -> float:
+def _limit(gate: str, side: Side, clean: Sequence[Estimate], trials: Sequence[Trial], gates: int) -> float:
     """The bound of one side, computed as a maximum: a minimum is the maximum of negated numbers."""
     sign = _sign(side)
     least = max(_clean_limit(gate, sign, estimate, gates) for estimate in clean)
     if GATES[gate].better == "near 1":
         # A student may well become better than this one: what the teacher itself would show is never beyond a bound.
         least = max(least, sign * 1.0 + max(margin_errors(gates) * _error(estimate, sign) for estimate in clean))
-    if floor is not None:
-        least = max(least, *(sign * end for end in (floor.lower, floor.upper)))
     near = [min(sign * t.estimate.lower, sign * t.estimate.upper) for t in trials if t.expected]
     beyond = [end for end in near if end > least]
     room = (min(beyond) - least) / 2 if beyond else 0.0
