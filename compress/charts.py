@@ -33,10 +33,15 @@ class Axis:
     log: bool = False
 
     @classmethod
-    def around(cls, numbers: Iterable[float | None], log: bool = False) -> Axis:
-        """An axis that shows all `numbers` with some room; None is left out. Logarithmic ones need positive numbers."""
+    def around(cls, numbers: Iterable[float | None], log: bool = False, least: float = 0.0) -> Axis:
+        """An axis that shows all `numbers` (None is left out) with some room, and at least `least` (decades if `log`).
+
+        Numbers on a logarithmic axis must be positive.
+        """
         shown = [math.log10(n) if log else n for n in numbers if n is not None] or [0.0]
         low, high = min(shown), max(shown)
+        if (lacks := least - (high - low)) > 0:
+            low, high = low - lacks / 2, high + lacks / 2
         margin = 0.08 * (high - low) or (0.3 if log else 0.1 * abs(high)) or 1e-6
         return cls(low - margin, high + margin, log)
 

@@ -144,11 +144,13 @@ def _tradeoff(found: Comparison) -> dict[str, Any]:
         rows = [row for row in found.rows if row.tier == tier]
         for run, label in enumerate(found.labels):
             time, size = (_reading(rows, name, run) for name in ("latency_ms", "size_bytes"))
-            likeness = [reading.value for row in rows if row.metric == "psnr_mean_db" if (reading := row.readings[run])]
+            likeness = [reading for row in rows if row.metric == "psnr_mean_db" if (reading := row.readings[run])]
             if time and size and likeness and time.value > 0 and size.value > 0:
                 name = label if len(tiers) == 1 else f"{tier}, {label}"
                 paths.setdefault(tier, []).append(len(points))
-                points.append(scatter.Point(name, time.value, min(likeness), size.value, run))
+                psnr = min(likeness, key=lambda reading: reading.value)
+                ends = psnr.lower, psnr.upper
+                points.append(scatter.Point(name, time.value, psnr.value, size.value, run, ends=ends))
     legend = [(scatter.shape(run), label) for run, label in enumerate(found.labels)]
     table = [(p.label, show(p.x, "ms"), show(p.y, "dB"), show(p.size, "bytes")) for p in points]
     plot = scatter.draw(points, paths=list(paths.values())) if points else ""

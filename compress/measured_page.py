@@ -100,7 +100,7 @@ def steadiness(numbers: Numbers, judged: Sequence[GateRecord]) -> list[dict[str,
 def _own_error(numbers: Mapping[str, Mapping[str, Any]], name: str) -> str:
     """How unsteady the teacher itself is, which a ratio hides."""
     levels = value_of(numbers, name.replace("_ratio", "_teacher_levels"))
-    return "" if levels is None else f"the teacher moves by {show(levels, 'levels of 255')} levels of 255"
+    return "" if levels is None else f"teacher: {show(levels, 'levels of 255')} levels of 255"
 
 
 def _bar(name: str, number: Mapping[str, Any], axis: Axis, gate: GateRecord | None) -> dict[str, Any]:

@@ -162,10 +162,11 @@ def _points(tier: str, numbers: Numbers, cost: Mapping[str, float]) -> list[scat
     )
     points = []
     for label, likeness, milliseconds, size, series in candidates:
-        found = [value_of(numbers[part], likeness) for part in parts_of(numbers)]
-        psnr = min((value for value in found if value is not None), default=None)
+        found = [numbers[part][likeness] for part in parts_of(numbers) if value_of(numbers[part], likeness) is not None]
+        psnr = min(found, key=lambda number: number["value"], default=None)
         if psnr is not None and milliseconds and size:
-            points.append(scatter.Point(label, milliseconds, psnr, size, series, quiet=series > 0))
+            ends = psnr["lower"], psnr["upper"]
+            points.append(scatter.Point(label, milliseconds, psnr["value"], size, series, series > 0, ends))
     return points
 
 

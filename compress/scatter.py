@@ -35,7 +35,8 @@ Box = tuple[float, float, float, float]
 class Point:
     """A candidate: `x` milliseconds, `y` dB, `size` bytes; `series` is the number of its run, `label` its name.
 
-    A `quiet` one is drawn without its name, which the path to its neighbour and the table tell.
+    `ends` are those of the interval of `y`. A `quiet` one is drawn without its name, which the path to its neighbour
+    and the table tell.
     """
 
     label: str
@@ -44,6 +45,7 @@ class Point:
     size: float
     series: int = 0
     quiet: bool = False
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ class Reference:
 
 def draw(points: Sequence[Point], references: Sequence[Reference] = (), paths: Sequence[Sequence[int]] = ()) -> str:
     """The drawing of at least one point with positive time and size; `paths` joins points of one tier over runs."""
-    across = Axis.around([*(p.x for p in points), *(r.x for r in references)], log=True)
+    across = Axis.around([*(p.x for p in points), *(r.x for r in references)], log=True, least=0.4)
     # The photo itself is often far below; a plot that began there would press all candidates together.
-    upwards = Axis.around([p.y for p in points])
+    upwards = Axis.around([end for p in points for end in (p.y, *(p.ends or ()))], least=1.0)
     parts = ['<rect class="axis" width="100%" height="100%" rx="3"/>', *_grid(across, upwards)]
     parts += [_reference(reference, across, upwards) for reference in references]
     places = [(across.at(p.x), _y(upwards, p.y)) for p in points]
@@ -69,6 +71,7 @@ def draw(points: Sequence[Point], references: Sequence[Reference] = (), paths: S
             parts.append(f'<line class="path" x1="{x1}%" y1="{y1}" x2="{x2}%" y2="{y2}"/>')
     largest = max(point.size for point in points)
     radii = [max(_LARGEST * math.sqrt(point.size / largest), _SMALLEST) for point in points]
+    parts += [_whisker(point.ends, x, upwards) for point, (x, _) in zip(points, places) if point.ends]
     parts += [_symbol(point, *place, radius) for point, place, radius in zip(points, places, radii)]
     parts += _labels(points, places, radii)
     text = "; ".join(f"{p.label}: {p.x:.3g} ms, {p.y:.4g} dB, {p.size / 1e3:.0f} kB" for p in points)
@@ -113,6 +116,10 @@ def _reference(reference: Reference, across: Axis, upwards: Axis) -> str:
     y = _y(upwards, reference.y)
     line = f'<line class="reference" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
     return f'{line}<text class="note end" x="99%" y="{y - 5}">{text}</text>'
+
+
+def _whisker(ends: tuple[float, float], x: float, upwards: Axis) -> str:
+    return f'<line class="whisker" x1="{x}%" x2="{x}%" y1="{_y(upwards, ends[0])}" y2="{_y(upwards, ends[1])}"/>'
 
 
 def _path(series: int, radius: float) -> str:

@@ -70,6 +70,14 @@ def test_time_axis_is_logarithmic_with_round_ticks() -> None:
     assert Axis.around([8.0, 30.0], log=True).ticks() == pytest.approx([10, 20])
 
 
+def test_small_differences_are_not_blown_up() -> None:
+    svg = scatter.draw([Point("a", 10, 28.0, 1e5, ends=(27.8, 28.2)), Point("b", 10.2, 28.05, 1e5)])
+    heights = [float(y) for y in re.findall(r'overflow="visible"|y="([\d.]+)" overflow', svg) if y]
+    assert heights[0] - heights[1] < 20
+    assert len(attribute(svg, "whisker", "y1")) == 1
+    assert attribute(svg, "whisker", "y2")[0] < heights[0] < attribute(svg, "whisker", "y1")[0]
+
+
 def test_linear_ticks_are_round_and_few() -> None:
     assert Axis(26.4, 31.2).ticks(6) == [27, 28, 29, 30, 31]
     assert Axis(0.0, 0.05).ticks() == pytest.approx([0, 0.01, 0.02, 0.03, 0.04, 0.05])
