@@ -105,8 +105,8 @@ class SteadinessSettings(Section):
     """How much of the test set is also drawn with small changes and as video."""
 
     images: Count = Field(default=48, description="test pictures drawn shifted, cropped, turned, as JPEG, with noise")
-    videos: Annotated[int, Field(ge=0, le=10_000, description="rendered videos of a head that turns and speaks")] = 4
-    frames: Annotated[int, Field(ge=2, le=1_000, description="frames of each video")] = 8
+    videos: Annotated[int, Field(ge=0, le=10_000, description="rendered videos of a head that turns and speaks")] = 8
+    frames: Annotated[int, Field(ge=2, le=1_000, description="frames of each video")] = 6
 
 
 class TestSettings(InputSettings):
@@ -320,7 +320,7 @@ class CandidateStep(Section):
 
     file: str = Field(min_length=1, description="an ONNX file")
     float_file: str = Field(default="", description="its float version; empty is none")
-    input_range: Range | Literal[""] = Field(default="", description="values it expects; empty is what its type says")
+    input_range: Range | Literal["", "imagenet"] = Field(default="", description="values it expects; empty is what its type says")
     output_range: Range | Literal[""] = Field(default="", description="values it gives; empty is what its type says")
     layout: Literal["", "nchw", "nhwc"] = Field(default="", description="empty is what its shape says")
     size: Size

@@ -41,8 +41,10 @@ def test_steps_come_in_an_order_in_which_parents_are_first(tmp_path: Path) -> No
     for step in steps:
         assert set(step.inputs.values()) <= seen
         seen.add(step.name)
-    assert [step.name for step in steps[:4]] == ["inputs", "targets", "test-inputs", "test-targets"]
-    assert len(steps) == 4 + 2 * len(TIER_STEPS) + 1
+    assert [step.name for step in steps[:6]] == [
+        "inputs", "targets", "test-inputs", "test-targets", "test-features", "test-motion"
+    ]  # fmt: skip
+    assert len(steps) == 6 + 2 * len(TIER_STEPS) + 1
 
 
 def test_teacher_recipe_is_planned(tmp_path: Path) -> None:
@@ -83,9 +85,17 @@ def test_changed_tier_leaves_the_other_one_alone(tmp_path: Path) -> None:
 
 
 def test_changed_test_set_redoes_no_training(tmp_path: Path) -> None:
-    expected = {"test-inputs", "test-targets", "verify-cpu", "verify-npu", "report"}
-    assert redone(tmp_path, "rendered: 80", "rendered: 90") == expected
+    judged = {"test-features", "test-motion", "verify-cpu", "verify-npu", "report"}
+    assert redone(tmp_path, "rendered: 80", "rendered: 90") == {"test-inputs", "test-targets"} | judged
+    moved = redone(tmp_path, "rendered_seed: 2", "rendered_seed: 2, steadiness: {images: 9}")
+    assert moved == judged - {"test-features"}
 
+
+def test_test_set_that_does_not_move_has_no_such_step_and_no_such_gates(tmp_path: Path) -> None:
+    still = small_line.RECIPE.replace("rendered_seed: 2", "rendered_seed: 2, steadiness: {images: 0, videos: 0}")
+    assert "test-motion" not in {step.name for step in plan(small_line.recipe(tmp_path, still)).steps}
+    with pytest.raises(RecipeError, match="test.steadiness.videos is 0, it cannot be measured"):
+        plan(small_line.recipe(tmp_path, still.replace("psnr_mean_db: {min: 20}", "flicker_ratio: {max: 1}")))
 
 def test_changed_seed_leaves_inputs_and_targets(tmp_path: Path) -> None:
     assert redone(tmp_path, "seed: 3", "seed: 4") == tier("cpu", since="distill") | tier("npu", since="distill")
@@ -179,7 +189,7 @@ def test_more_calibration_than_inputs_is_named(tmp_path: Path) -> None:
 def test_table_shows_steps_keys_and_states(tmp_path: Path) -> None:
     the_plan: Plan = plan(small_line.recipe(tmp_path))
     lines = list(table(the_plan, {"inputs": "done"}))
-    assert lines[0].startswith("small: 17 steps, about ")
+    assert lines[0].startswith("small: 19 steps, about ")
     assert the_plan.steps[0].key[:12] in lines[2]
     assert lines[2].endswith("done")
     assert lines[3].endswith("to do")

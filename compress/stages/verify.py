@@ -46,6 +46,7 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     gate's number cannot be computed.
     """
     export, photos = inputs["export"], Shards(inputs["test_inputs"].path)
+    cost.require_size(export.path, settings.budget.photo_size)
     if "inputs" in inputs:  # of a file from elsewhere nobody knows what it was trained on
         evaluation.refuse_leaks(Shards(inputs["inputs"].path), photos)
     evaluation.refuse_duplicates(photos)
@@ -56,11 +57,10 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     student, reference = open_folder(export.path)
     motion = inputs["motion"].path if "motion" in inputs else None
     seen = judging.look(test, motion, student, reference, judges, context)
-    asked = any(gates.GATES[gate].needs == "groups" for gate in settings.gates)
-    measured = judging.summarise(seen, rows, context.seed, asked)
+    measured = judging.summarise(seen, rows, context.seed, _asks_for_groups(settings))
     budget, shown = settings.budget, photos.read(range(min(PARITY_PHOTOS, len(photos))), ["photo"])["photo"]
     spent = cost.measure(export.path, shown[0], budget.photo_size, budget.threads, context.seed)
-    measured[gates.WHOLE] = {**spent.estimates, **_of_file(export, student, shown)}
+    measured[gates.WHOLE] = {**spent.estimates, **_of_file(export, student, shown, settings)}
     results = gates.evaluate(_bounds(settings), measured)
     judged = _verdict(settings, inputs, judging.counts(test), rows, results, seen, judges, context.seed)
     verdict.write(folder / "verdict.json", judged)
@@ -74,14 +74,17 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     return {"tier": settings.tier, "state": judged.state, "gates": len(results), "failed": failed}
 
 
-def _of_file(export: Artifact, student: Candidate, photos: NDArray[np.uint8]) -> dict[str, Estimate]:
+def _of_file(
+    export: Artifact, student: Candidate, photos: NDArray[np.uint8], settings: VerifyStep
+) -> dict[str, Estimate]:
     """How alike runtimes draw with the file, and what its making told of it."""
     numbers = export.numbers
-    if "convolutions" not in numbers:
-        raise StageError(f"{export.path.name}: its manifest has no convolutions; delete it and run again")
+    missing = [name for name in ("integer_convolutions", "convolutions") if name not in numbers]
+    if missing:
+        raise StageError(f"{export.path.name}: its manifest has no {', '.join(missing)}; delete it and run again")
     found: dict[str, float] = {name: numbers[name] for name in FROM_EXPORT if name in numbers}
     found["integer_convolutions"] = numbers["integer_convolutions"] / max(numbers["convolutions"], 1)
-    levels = runtimes.levels(student, photos)
+    levels = runtimes.levels(student, photos, need_openvino="parity_openvino_levels" in settings.gates)
     found |= {name: value for name, value in levels.items() if isinstance(value, float)}
     return {name: Estimate.exact(value) for name, value in found.items()}
 
@@ -113,7 +116,7 @@ def _verdict(
     teacher = inputs["test_targets"].numbers["teacher"]
     few = {part: f"{n} images, needs {gates.FEWEST_IMAGES}" for part, n in counts.items() if n and part not in rows}
     tables = {part: judging.only(seen.stills, chosen) for part, chosen in rows.items()}
-    unlabelled = [part for part, table in tables.items() if not judging.labelled(table)]
+    unlabelled = [p for p, table in tables.items() if _asks_for_groups(settings) and not judging.labelled(table)]
     unknown = {f"groups of {part}": "nothing is known of the people" for part in unlabelled}
     return verdict.build(
         {
@@ -132,6 +135,10 @@ def _verdict(
             "versions": artifact.versions(),
         }
     )  # fmt: skip
+
+
+def _asks_for_groups(settings: VerifyStep) -> bool:
+    return any(gates.GATES[gate].needs == "groups" for gate in settings.gates)
 
 
 def _backbones(judges: Judges) -> dict[str, Any]:
