@@ -23,7 +23,7 @@ from compress.metrics.estimate import CONFIDENCE, Estimate
 from compress.metrics.resampling import ROUNDS, Clusters, Floats, Indices
 
 __all__ = [
-    "CONFIDENCE", "ROUNDS", "Clusters", "Indices", "gap", "interval", "mean", "pair_ratio", "percentile", "ratio",
+    "CONFIDENCE", "ROUNDS", "Clusters", "Indices", "gap", "mean", "pair_ratio", "percentile", "ratio",
     "resampled", "split_halves",
 ]  # fmt: skip
 
@@ -33,20 +33,20 @@ _Z = float(special.ndtri(1 - _TAIL))
 
 
 def mean(values: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
-    """Mean of `values` [n]. Raises ValueError for none."""
+    """Mean of `values` [n]; of nothing but 0 and 1 their share. Raises ValueError for an empty sample."""
     return ratio(values, np.ones(len(values)), seed, clusters)
 
 
 def ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
     """sum(over) / sum(under), both [n]; NaN where `under` has nothing.
 
-    Where both hold nothing but 0 and 1 it is a ratio of two shares of the same images, see `_share_ratio`.
+    Where both hold nothing but 0 and 1, and not 0 alone, it is a ratio of two shares of the same images.
     Raises ValueError for an empty sample.
     """
     code, count = resampling.codes(len(over), clusters)
     if not np.sum(under) > 0:
         return Estimate(np.nan, np.nan, np.nan, len(over), count)
-    if _is_binary(over) and _is_binary(under):
+    if _is_binary(over) and _is_binary(under) and np.any(over):
         return _share(over, code, count) if np.all(under) else _share_ratio(over, under, code, count)
     value = float(np.sum(over) / np.sum(under))
     # Residuals, not values, are summed: what is constant must come out without a width, not with a rounding's.
@@ -162,13 +162,8 @@ def split_halves(
         first = np.zeros(count, bool)
         first[generator.permutation(count)[: count // 2]] = True
         repeats.append(distance(np.flatnonzero(first[code]), np.flatnonzero(~first[code])))
-    return interval(float(np.mean(repeats)), np.array(repeats), n, count, "split halves")
-
-
-def interval(value: float, repeats: Floats, n: int, clusters: int = 0, method: str = "bootstrap") -> Estimate:
-    """`value` with the central 95 % of `repeats` [R]."""
     lower, upper = np.quantile(repeats, [_TAIL, 1 - _TAIL])
-    return Estimate(value, float(lower), float(upper), n, clusters, method)
+    return Estimate(float(np.mean(repeats)), float(lower), float(upper), n, count, "split halves")
 
 
 def _quotient(totals: Floats) -> tuple[Floats, Floats]:
@@ -212,7 +207,8 @@ def _studentise(value: float, shifts: Floats, errors: Floats, n: int, count: int
     if count < FEWEST_RESAMPLED:
         half = float(stats.t.ppf(1 - _TAIL, count - 1)) * error
         return Estimate(float(value), float(value - half), float(value + half), n, count, "Student")
-    usable = np.isfinite(shifts[1:]) & (errors[1:] > 0)
+    # Without spread but for rounding: a resample of equal numbers says nothing.
+    usable = np.isfinite(shifts[1:]) & (errors[1:] > 1e-6 * error)
     if error == 0 or not usable.any():
         return Estimate(float(value), float(value), float(value), n, count, "bootstrap-t")
     low, high = np.quantile(shifts[1:][usable] / errors[1:][usable], [_TAIL, 1 - _TAIL])
