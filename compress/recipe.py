@@ -48,7 +48,7 @@ Way = Literal["network", "onnx", "program", "pairs", "python"]
 WAYS: tuple[Way, ...] = get_args(Way)
 Colour = Literal["rgb", "bgr"]
 Output = Literal["image", "maps", "tap"]
-Oddity = Literal["random", "colour", "unchanged"]
+Oddity = Literal["random", "batch", "range", "colour", "unchanged"]
 
 
 class Section(BaseModel):

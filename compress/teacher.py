@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from compress.batches import to_picture
 from compress.errors import NonFiniteError, StageError
@@ -82,11 +82,6 @@ class Network:
     opened: Opened
     device: str
     can_run: bool = True
-
-    @property
-    def module(self) -> nn.Module | None:
-        """The torch network, for counting its cost; None where there is no torch code."""
-        return self.opened.module
 
     def draw(self, photos: U8) -> Drawn:
         """Stylise photos uint8 [N, S, S, 3], a few at a time.

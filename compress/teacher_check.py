@@ -1,7 +1,7 @@
 """The self-check of a teacher: a few faces are drawn twice before anything is trained, and all that is off is told.
 
-What would train a student on nonsense is refused; what may be intended (random, colour, unchanged) can be accepted in
-the recipe. Not covered: the quality of the style, and a wrong order of channels at the input alone.
+What would train a student on nonsense is refused; what may be intended (`recipe.Oddity`) can be accepted in the recipe.
+Not covered: the quality of the style, and a wrong order of channels at the input alone.
 """
 
 from __future__ import annotations
@@ -70,8 +70,9 @@ def _network_findings(teacher: Network, photos: U8) -> Iterator[Finding]:
         return
     _require_finite(outputs)
     declared = teacher.settings.output_range
-    if misfit := range_sentence(outputs["image"], declared):
-        yield Finding(misfit)
+    misfit = range_sentence(outputs["image"], declared)
+    if misfit and "range" not in teacher.settings.accept:
+        yield Finding(misfit, "range")
         return
     scale = LEVELS / (SPANS[declared][1] - SPANS[declared][0])
     again = _difference(outputs["image"], teacher.outputs(photos)["image"]) * scale
@@ -82,7 +83,9 @@ def _network_findings(teacher: Network, photos: U8) -> Iterator[Finding]:
         alone = _difference(outputs["image"][:1], teacher.outputs(photos[:1])["image"]) * scale
         if alone > BATCHED:
             sentence = f"batch-dependent output: a photo alone differs by {alone:.2g} levels from itself in a batch"
-            yield Finding(f"{sentence}; export or load it in evaluation mode (BatchNorm with its stored statistics)")
+            yield Finding(
+                f"{sentence}; export or load it in evaluation mode (BatchNorm with its stored statistics)", "batch"
+            )
     finished = teacher.finished(outputs, photos.shape[1])
     pictures = quantize_picture(finished["image"])
     found = list(picture_findings(pictures, photos))

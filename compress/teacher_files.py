@@ -73,7 +73,10 @@ def style_finding(path: Path, style: int) -> str:
     """
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    styles = int(json.loads(header["__metadata__"]["architecture"]).get("styles", 1))
+    try:
+        styles = int(json.loads(header["__metadata__"]["architecture"]).get("styles", 1))
+    except (ValueError, TypeError, AttributeError):
+        return ""  # loading it tells what is wrong with the architecture
     return "" if style < styles else f"{style}, but {path.name} has {styles}; count from 0"
 
 
@@ -84,6 +87,8 @@ def port_of(path: Path, shape: Shape, sizes: Collection[int]) -> Port:
     """
     known = [size if isinstance(size, int) and size > 0 else 0 for size in shape]
     text = "x".join(str(size or "?") for size in known)
+    if not known:
+        return Port(channels_last=False, batch=0, side=0)  # nothing is said
     if len(known) != 4:
         raise InputError(f"{path}: its input is {text}, where a batch [N, 3, S, S] is needed; export it so")
     channels_last = known[3] == 3 and known[1] != 3

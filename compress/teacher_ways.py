@@ -36,11 +36,10 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(ui
 
 @dataclass(frozen=True)
 class Opened:
-    """A teacher's `call`, what it takes, and the torch network behind it, None where there is no torch code."""
+    """A teacher's `call`, and what it takes."""
 
     call: Call
     port: Port = FREE
-    module: nn.Module | None = None
 
 
 def open_network(settings: TeacherSettings, device: str) -> Opened:
@@ -58,7 +57,7 @@ def open_network(settings: TeacherSettings, device: str) -> Opened:
             output = network(photo, style)
         return {"image": output.image, "maps": output.maps, "tap": output.tap}
 
-    return Opened(call, module=network)
+    return Opened(call)
 
 
 def open_onnx(settings: TeacherSettings, device: str) -> Opened:
@@ -105,7 +104,7 @@ def open_program(settings: TeacherSettings, device: str) -> Opened:
     (name,) = program.graph_signature.user_inputs
     shape = next(node.meta["val"].shape for node in program.graph.nodes if node.name == name)
     port = port_of(path, [size if isinstance(size, int) else None for size in shape], ())
-    return Opened(_picking(module, str(path), settings.outputs), port, module)
+    return Opened(_picking(module, str(path), settings.outputs), port)
 
 
 def open_python(settings: TeacherSettings, device: str) -> Opened:
@@ -136,8 +135,7 @@ def open_python(settings: TeacherSettings, device: str) -> Opened:
         raise InputError(f"teacher.factory: {settings.factory} makes a {kind}; return a network or a function")
     if isinstance(network, nn.Module):
         network.to(device).eval().requires_grad_(False)
-    module_or_none = network if isinstance(network, nn.Module) else None
-    return Opened(_picking(network, str(path), settings.outputs), module=module_or_none)
+    return Opened(_picking(network, str(path), settings.outputs))
 
 
 def named_outputs(place: str, chosen: Mapping[Output, str], available: Collection[str]) -> dict[Output, str]:
