@@ -75,6 +75,8 @@ def measure(
             progress.task("trials", len(wanted), "trials", len(wanted) - len(missing)) as task,
             record.open("a") as file,
         ):
+            if record.stat().st_size and not record.read_text().endswith("\n"):
+                file.write("\n")  # behind a line that was cut off
             for which, measured in _trials(place, missing, processes):
                 found[which] = measured
                 file.write(_line(place, which, measured) + "\n")
