@@ -32,7 +32,7 @@ LEVELS = 255.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is off; `oddity` is the word by which a recipe accepts it, "" if it cannot."""
+    """One thing that is off; `oddity` is the word by which a recipe accepts it, None if it cannot."""
 
     sentence: str
     oddity: Oddity | None = None
@@ -71,10 +71,11 @@ def _network_findings(teacher: Network, photos: U8) -> Iterator[Finding]:
     _require_finite(outputs)
     declared = teacher.settings.output_range
     misfit = range_sentence(outputs["image"], declared)
-    if misfit and "range" not in teacher.settings.accept:
+    if misfit:
         yield Finding(misfit, "range")
-        return
-    scale = LEVELS / (SPANS[declared][1] - SPANS[declared][0])
+    scale = LEVELS / max(
+        SPANS[declared][1] - SPANS[declared][0], float(outputs["image"].max() - outputs["image"].min())
+    )
     again = _difference(outputs["image"], teacher.outputs(photos)["image"]) * scale
     if again > REPEATED:
         sentence = f"random output: the same photos again differ by {again:.2g} levels of 255 in the mean"
@@ -86,6 +87,8 @@ def _network_findings(teacher: Network, photos: U8) -> Iterator[Finding]:
             yield Finding(
                 f"{sentence}; export or load it in evaluation mode (BatchNorm with its stored statistics)", "batch"
             )
+    if misfit and "range" not in teacher.settings.accept:
+        return  # pictures in a wrong range say nothing
     finished = teacher.finished(outputs, photos.shape[1])
     pictures = quantize_picture(finished["image"])
     found = list(picture_findings(pictures, photos))
