@@ -93,8 +93,9 @@ def _verification(commands: Commands) -> None:
     verify.add_argument("--candidate", type=Path, required=True, metavar="FILE", help="the ONNX file to judge")
     verify.add_argument("--float", type=Path, dest="float_file", metavar="FILE", help="its float version, as ONNX")
     for name, direction in (("input", "expects"), ("output", "gives")):
-        text = f"values that the file {direction}: {', '.join(_RANGES)} (default: what its type says)"
-        verify.add_argument(f"--{name}-range", choices=_RANGES, default="", metavar="RANGE", help=text)
+        known = (*_RANGES, "imagenet") if name == "input" else _RANGES
+        text = f"values that the file {direction}: {', '.join(known)} (default: what its type says)"
+        verify.add_argument(f"--{name}-range", choices=known, default="", metavar="RANGE", help=text)
     text = "nchw or nhwc (default: what its shape says)"
     verify.add_argument("--layout", choices=("nchw", "nhwc"), default="", metavar="LAYOUT", help=text)
     text = "leave this gate out, on record; may be repeated"

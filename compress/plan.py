@@ -58,7 +58,7 @@ STAGES: dict[str, Stage] = {
     "motion": Stage("compress.stages.motion:run"),
     "candidate": Stage("compress.stages.candidate:run"),
     "verify": Stage("compress.stages.verify:run", version=2, seeded=True),
-    "report": Stage("compress.stages.report:run"),
+    "report": Stage("compress.stages.report:run", version=2),
     "pairs": Stage("compress.stages.pairs:run"),
     "teach": Stage("compress.stages.teach:run", seeded=True),
 }

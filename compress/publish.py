@@ -85,7 +85,7 @@ def discard_candidate(folder: Path, plan: Plan) -> None:
 
 
 def publish_candidate(folder: Path, plan: Plan, made: Mapping[str, Artifact]) -> Outcome:
-    """Hand over the verdict on the candidate of `plan`, in `candidates/<file's stem>-<hash>`."""
+    """Hand over the verdict on the candidate of `plan`, in `candidates/<file's stem>-<tier>-<hash>`."""
     (verified,) = (made[step.name] for step in plan.steps if step.stage == "verify")
     found = verdict.read(verified.path / VERDICT)
     file = candidate_file(plan).name.encode("utf-8", "replace").decode()

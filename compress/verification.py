@@ -18,7 +18,7 @@ from compress.errors import InputError
 from compress.gates import GATES, NEEDS
 from compress.plan import Builder, Plan, test_set, verify_step
 from compress.reading import Source, load
-from compress.recipe import CandidateStep, Gate, Range, Recipe, ReportStep, TierSettings
+from compress.recipe import CandidateStep, Gate, Range, Recipe, ReportStep, TierSettings, VerifyStep
 from compress.survey import Survey, survey
 
 BUDGETED: tuple[Gate, ...] = ("macs", "size_bytes", "latency_ms")
@@ -31,7 +31,7 @@ def verification_plan(
     candidate: Path,
     tier: str | None = None,
     float_file: Path | None = None,
-    input_range: Range | Literal[""] = "",
+    input_range: Range | Literal["", "imagenet"] = "",
     output_range: Range | Literal[""] = "",
     layout: Layout = "",
     without: Sequence[str] = (),
@@ -75,9 +75,10 @@ def candidate_file(plan: Plan) -> Path:
 
 
 def candidate_name(plan: Plan) -> str:
-    """Name of the folder of results: the stem of the judged file and the first digits of its hash."""
+    """Name of the folder of results: the stem of the judged file, the tier, and the first digits of the file's hash."""
     file = candidate_file(plan)
-    return f"{file.stem}-{_content(file)[:8]}"
+    (tier,) = (step.settings.tier for step in plan.steps if isinstance(step.settings, VerifyStep))
+    return f"{file.stem}-{tier}-{_content(file)[:8]}"
 
 
 def chosen_tier(source: Source, tier: str | None) -> str:

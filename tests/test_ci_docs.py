@@ -35,9 +35,8 @@ KCOMPRESS = f"""\
 #!{sys.executable}
 import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
-import small_line, small_verdict
+import small_line
 from compress import cli, run
-small_line.verify = small_verdict.verify
 run.run.__defaults__ = run.verify.__defaults__ = (small_line.FUNCTIONS, lambda: "cpu")
 sys.exit(cli.main())
 """
@@ -78,7 +77,7 @@ def test_workflow_runs_as_it_stands(repository: Path) -> None:
         shell(repository, scripts[name]["run"], **WORKFLOW["env"])
     summary = (repository.parent / "summary.md").read_text()
     assert summary.startswith("## ✅ student.onnx: cpu passed 1 of 1 gates")
-    assert re.search(r"^## student-\w{8} against target-\w{8}: ", summary, re.MULTILINE)
+    assert re.search(r"^## student-cpu-\w{8} against target-cpu-\w{8}: ", summary, re.MULTILINE)
 
 
 def test_files_that_the_workflow_hands_on_are_there(repository: Path) -> None:

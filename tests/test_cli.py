@@ -25,7 +25,6 @@ from compress.errors import StageError
 def _small_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(run.run, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
     monkeypatch.setattr(run.verify, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
-    monkeypatch.setattr(small_line, "verify", small_verdict.verify)
     small_verdict.STATES.clear()
     return iter(())
 

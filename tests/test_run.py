@@ -25,7 +25,6 @@ from compress.verification import verification_plan
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(small_line, "verify", small_verdict.verify)
     small_line.CALLS.clear()
     small_verdict.STATES.clear()
 
@@ -199,16 +198,18 @@ def test_number_that_is_not_finite_fails_the_step(tmp_path: Path, monkeypatch: p
 
 
 def test_verdict_that_contradicts_its_gates_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verify = small_verdict.verify
+
     def contradicting(settings: Any, inputs: Any, folder: Path, context: Any) -> dict[str, Any]:
         small_verdict.STATES[settings.tier] = "failed"
-        small_verdict.verify(settings, inputs, folder, context)
+        verify(settings, inputs, folder, context)
         text = (folder / "verdict.json").read_text()
         (folder / "verdict.json").write_text(
             text.replace('"tier": "cpu",\n  "passed": false', '"tier": "cpu", "passed": true')
         )
         return {}
 
-    monkeypatch.setattr(small_line, "verify", contradicting)
+    monkeypatch.setattr(small_verdict, "verify", contradicting)
     with pytest.raises(StorageError, match="`passed` is True and `state` failed, which its 1 gates do not say"):
         start(tmp_path)
     assert not (tmp_path / "runs" / "small" / "tiers").exists()
@@ -273,7 +274,7 @@ def test_candidate_is_judged_and_its_records_handed_over(tmp_path: Path) -> None
     code, log = judge(tmp_path)
     folder = candidate_folder(tmp_path)
     assert code == 0
-    assert folder.name == f"mine-{artifact.hash_file(tmp_path / 'mine.onnx')[:8]}"
+    assert folder.name == f"mine-cpu-{artifact.hash_file(tmp_path / 'mine.onnx')[:8]}"
     files = {"verdict.json", "junit.xml", "summary.md", "report.html", "images.csv", "metrics.json"}
     assert {path.name for path in folder.iterdir()} == files
     assert verdict.read(folder / "verdict.json").candidate.file == "mine.onnx"
@@ -305,7 +306,7 @@ def test_candidate_judged_again_is_reused(tmp_path: Path) -> None:
 
 def test_verdict_of_a_candidate_does_not_outlive_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge(tmp_path)
-    monkeypatch.setattr(small_line, "verify", failing(StageError("verify failed; mend it")))
+    monkeypatch.setattr(small_verdict, "verify", failing(StageError("verify failed; mend it")))
     with pytest.raises(StageError):
         judge(tmp_path, without=["latency_ms"])
     assert not list((tmp_path / "runs" / "small" / "candidates").iterdir())

@@ -219,9 +219,9 @@ class _Drawing:
             float(images[name][row]) for name in ("psnr_db", "ssim", "perceptual", "identity_delta")
         )
         numbers = f"{psnr:.1f} dB   SSIM {ssim:.3f}   perceptual {far:.3f}   identity {lost:+.3f}"
-        known = " ".join(f"{name} {_text(images[name][row])}" for name in CATEGORIES if images[name][row])
+        labels = [f"{name} {_text(images[name][row])}" for name in CATEGORIES if images[name][row]]
         pictures = [batch.photo[0], teacher, *floats, drawn, amplified_difference(drawn, teacher)]
-        return Row(pictures, "   ".join([_text(images["name"][row]), numbers, known]).rstrip())
+        return Row(pictures, f"{_text(images['name'][row])}   {numbers}", labels)
 
 
 def _write_sheets(folder: Path, part: str, rows: Indices, images: Table, drawing: _Drawing, seed: int) -> None:
