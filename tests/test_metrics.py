@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from compress.metrics import distribution, fidelity, identity, intervals, latency
+from compress.metrics import distribution, fidelity, identity, latency
 
 EXACT = 1e-9  # double precision on both sides
 
@@ -161,29 +161,6 @@ def test_diversity_ratio_of_one_picture_for_everybody_is_zero() -> None:
     teacher = np.random.default_rng(11).normal(size=(40, 9))
     ratio = distribution.diversity_ratio(np.repeat(teacher[:1], 40, axis=0), teacher, seed=0)
     assert ratio.upper == pytest.approx(0, abs=1e-6)
-
-
-def test_interval_of_a_percentile_contains_it() -> None:
-    values = np.arange(200.0)
-    estimate = intervals.percentile(values, 5, seed=0)
-    assert estimate.value == pytest.approx(9.95)
-    assert 3 <= estimate.lower < 9.95 < estimate.upper <= 18
-
-
-def test_interval_is_the_same_for_the_same_seed() -> None:
-    values = np.random.default_rng(8).normal(size=50)
-    assert intervals.mean(values, 3) == intervals.mean(values, 3) != intervals.mean(values, 4)
-
-
-def test_ratio_to_nothing_is_not_a_number() -> None:
-    estimate = intervals.ratio(np.ones(5), np.zeros(5), 0)
-    assert not estimate.finite
-    assert estimate.as_dict()["value"] is None
-
-
-def test_interval_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="empty sample"):
-        intervals.mean(np.zeros(0), 0)
 
 
 def test_identity_delta_is_the_difference_of_cosines() -> None:
