@@ -63,14 +63,14 @@ def test_equal_numbers_have_no_width() -> None:
 
 
 def test_share_of_160_of_160_has_a_width() -> None:
-    estimate = intervals.mean(np.ones(160), 0)
+    estimate = intervals.share(np.ones(160))
     expected = stats.binomtest(160, 160).proportion_ci(method="wilson")
     assert (estimate.lower, estimate.upper) == pytest.approx((expected.low, expected.high))
     assert estimate.value == 1 and estimate.lower < 0.98
 
 
 def test_share_of_few_people_is_wider() -> None:
-    few = intervals.mean(np.ones(160), 0, np.repeat(np.arange(20), 8))
+    few = intervals.share(np.ones(160), np.repeat(np.arange(20), 8))
     assert few.lower == pytest.approx(stats.binomtest(20, 20).proportion_ci(method="wilson").low)
 
 
@@ -78,9 +78,24 @@ def test_ratio_of_paired_shares_is_held() -> None:
     def draw(g: np.random.Generator) -> Estimate:
         luck = g.random(150)
         under = np.where(g.random(150) < 0.8, luck, g.random(150)) < 0.98
-        return intervals.ratio((luck < 0.9).astype(float), under.astype(float), 0)
+        return intervals.share_ratio((luck < 0.9).astype(float), under.astype(float))
 
     assert LOW < held(draw, 0.9 / 0.98) <= HIGH
+
+
+def test_ratio_of_shares_that_are_all_hits_has_a_width() -> None:
+    estimate = intervals.share_ratio(np.ones(160), np.ones(160))
+    assert estimate.value == 1 and 0.96 < estimate.lower < 0.99 and 1.01 < estimate.upper < 1.04
+
+
+def test_rare_misses_that_were_not_seen_are_allowed_for() -> None:
+    # One in 400 images is hopeless for the teacher: two of three samples of 160 do not show it.
+    def under(g: np.random.Generator) -> np.ndarray:
+        return np.where(g.random(160) < 1 / 400, 0.2, 1 - 1e-5 * g.random(160))
+
+    truth = 1 / (1 - 0.8 / 400)
+    assert held(lambda g: intervals.share_ratio(np.ones(160), under(g)), truth) > LOW
+    assert held(lambda g: intervals.ratio(np.ones(160), under(g), 0), truth) < 0.8  # as sums they are not
 
 
 def test_ratio_of_sums_is_held() -> None:
@@ -97,6 +112,10 @@ def test_ratio_to_nothing_is_not_a_number() -> None:
     assert estimate.as_dict() == {
         "value": None, "lower": None, "upper": None, "n": 5, "clusters": 5, "method": "bootstrap", "confidence": 0.95,
     }  # fmt: skip
+
+
+def test_share_of_no_hits_is_not_a_number() -> None:
+    assert not intervals.share_ratio(np.ones(5), np.zeros(5)).finite
 
 
 def test_gap_is_the_others_less_the_group_and_is_held() -> None:

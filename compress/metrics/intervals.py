@@ -1,13 +1,14 @@
 """95 % intervals of statistics of a sample of images, of which one person or video may have several: its clusters.
 
     mean, ratio, gap    functions of sums: studentised bootstrap
+    share, share_ratio  of hits and misses: score intervals
     percentile          order statistics: binomial
     pair_ratio          means over pairs of images (KID, diversity): studentised bootstrap
     resampled           any other statistic: bias-corrected and accelerated bootstrap
     split_halves        what a distance between two sets is of two halves of one set
 
 Clusters are resampled whole. The methods were chosen by how often they hold the truth at 100 to 300 images
-(`benchmarks/intervals.py`). Means and ratios of numbers that are only 0 or 1 get an interval even where all are equal.
+(`benchmarks/intervals.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from compress.metrics.resampling import ROUNDS, Clusters, Floats, Indices
 
 __all__ = [
     "CONFIDENCE", "ROUNDS", "Clusters", "Indices", "gap", "mean", "pair_ratio", "percentile", "ratio",
-    "resampled", "split_halves",
+    "resampled", "share", "share_ratio", "split_halves",
 ]  # fmt: skip
 
 FEWEST_RESAMPLED = 12  # clusters; fewer repeat one resample too often, and Student's t takes over
@@ -33,21 +34,15 @@ _Z = float(special.ndtri(1 - _TAIL))
 
 
 def mean(values: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
-    """Mean of `values` [n]; of nothing but 0 and 1 their share. Raises ValueError for an empty sample."""
+    """Mean of `values` [n]. Raises ValueError for an empty sample."""
     return ratio(values, np.ones(len(values)), seed, clusters)
 
 
 def ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
-    """sum(over) / sum(under), both [n]; NaN where `under` has nothing.
-
-    Where both hold nothing but 0 and 1, and not 0 alone, it is a ratio of two shares of the same images.
-    Raises ValueError for an empty sample.
-    """
+    """sum(over) / sum(under), both [n]; NaN where `under` has nothing. Raises ValueError for an empty sample."""
     code, count = resampling.codes(len(over), clusters)
     if not np.sum(under) > 0:
         return Estimate(np.nan, np.nan, np.nan, len(over), count)
-    if _is_binary(over) and _is_binary(under) and np.any(over):
-        return _share(over, code, count) if np.all(under) else _share_ratio(over, under, code, count)
     value = float(np.sum(over) / np.sum(under))
     # Residuals, not values, are summed: what is constant must come out without a width, not with a rounding's.
     sums = resampling.sums(code, count, over - value * under, under)
@@ -69,6 +64,40 @@ def gap(values: Floats, inside: NDArray[np.bool_], seed: int, clusters: Clusters
     found = _studentised(sums, int(inside.sum()), seed, _difference, value)
     members = len(np.unique(code[inside]))
     return Estimate(found.value, found.lower, found.upper, int(inside.sum()), members, found.method)
+
+
+def share(hits: Floats, clusters: Clusters | None = None) -> Estimate:
+    """Mean of `hits` [n]: 1 or 0, or the probability of a hit.
+
+    For what is nearly always a hit: the few misses of a sample, perhaps none, do not show how many there are, so the
+    interval of 160 hits of 160 has a width. Probabilities are counted as if each were drawn, which errs on the safe
+    side. n is first divided by the design effect of the clusters. Raises ValueError for an empty sample.
+    Source: Wilson, JASA 22, 1927.
+    """
+    code, count = resampling.codes(len(hits), clusters)
+    value = float(np.mean(hits))
+    lower, upper = _wilson(value, len(hits) / resampling.design_effect(code, count, hits - value), _Z)
+    return Estimate(value, float(lower), float(upper), len(hits), count, "Wilson")
+
+
+def share_ratio(over: Floats, under: Floats, clusters: Clusters | None = None) -> Estimate:
+    """Ratio of two shares of the same images, sum(over) / sum(under), as `share`; NaN where `under` has no hit.
+
+    Wilson intervals of both, narrowed for their being paired. Raises ValueError for an empty sample.
+    Source: Bonett and Price, Statist. Med. 25, 2006; Fagerland et al., Statist. Med. 33, 2014, section 5.
+    """
+    code, count = resampling.codes(len(over), clusters)
+    over, under = np.asarray(over, np.float64), np.asarray(under, np.float64)
+    if not under.sum() > 0:
+        return Estimate(np.nan, np.nan, np.nan, len(over), count)
+    value = float(over.sum() / under.sum())
+    effect = resampling.design_effect(code, count, over - value * under)
+    both, first, second = (x.sum() / effect for x in (over * under, over * (1 - under), (1 - over) * under))
+    n, hits = both + first + second, np.array([both + first, both + second])
+    spread = np.sqrt((first + second + 2) / ((hits[0] + 1) * (hits[1] + 1)))
+    each = np.sqrt((1 - (hits + 1) / (n + 2)) / (hits + 1))
+    lower, upper = _wilson(hits / n, n, _Z * spread / each.sum())
+    return Estimate(value, float(lower[0] / upper[1]), float(upper[0] / lower[1]), len(over), count, "Wilson, paired")
 
 
 def percentile(values: Floats, percent: float, seed: int, clusters: Clusters | None = None) -> Estimate:
@@ -216,10 +245,6 @@ def _studentise(value: float, shifts: Floats, errors: Floats, n: int, count: int
     return Estimate(float(value), float(lower), float(upper), n, count, "bootstrap-t")
 
 
-def _is_binary(values: NDArray[np.generic]) -> bool:
-    return bool(np.isin(values, (0, 1)).all())
-
-
 def _rank(share: float, n: float, level: float) -> float:
     """The rank r of n, a fraction, whose r-th smallest is below the `share` quantile with probability `level`."""
     low, high = 0.0, n + 1
@@ -228,30 +253,6 @@ def _rank(share: float, n: float, level: float) -> float:
         above = special.betainc(middle, n + 1 - middle, share) > level
         low, high = (middle, high) if above else (low, middle)
     return low
-
-
-def _share(hits: Floats, code: Indices, count: int) -> Estimate:
-    """Share of 1 among 0 and 1. Source: Wilson, JASA 22, 1927; n is divided by the design effect of the clusters."""
-    value = float(np.mean(hits))
-    lower, upper = _wilson(value, len(hits) / resampling.design_effect(code, count, hits - value), _Z)
-    return Estimate(value, float(lower), float(upper), len(hits), count, "Wilson")
-
-
-def _share_ratio(over: Floats, under: Floats, code: Indices, count: int) -> Estimate:
-    """Ratio of two shares of the same images, of 0 and 1: hits of the one over hits of the other.
-
-    Wilson intervals of both, narrowed for their being paired. n is first divided by the design effect of the clusters.
-    Source: Bonett and Price, Statist. Med. 25, 2006, equation 6.
-    """
-    over, under = np.asarray(over, np.float64), np.asarray(under, np.float64)
-    value = float(over.sum() / under.sum())
-    effect = resampling.design_effect(code, count, over - value * under)
-    both, first, second = (x.sum() / effect for x in (over * under, over * (1 - under), (1 - over) * under))
-    n, hits = both + first + second, np.array([both + first, both + second])
-    spread = np.sqrt((first + second + 2) / ((hits[0] + 1) * (hits[1] + 1)))
-    each = np.sqrt((1 - (hits + 1) / (n + 2)) / (hits + 1))
-    lower, upper = _wilson(hits / n, n, _Z * spread / each.sum())
-    return Estimate(value, float(lower[0] / upper[1]), float(upper[0] / lower[1]), len(over), count, "Wilson, paired")
 
 
 def _wilson(share: float | Floats, n: float, z: float | Floats) -> tuple[Floats, Floats]:
