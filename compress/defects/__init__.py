@@ -36,7 +36,7 @@ _VARIETY = ("diversity_ratio", "rank1_relative", "identity_delta_mean", "kid_del
 
 DEFECTS: dict[str, Defect] = {
     "blur": PictureDefect(
-        "Pictures are blurred", (0.45, 0.9, 2), "px sigma", ("haar_ratio", "haar_finest_ratio"), pictures.blur
+        "Pictures are blurred", (0.5, 1.1, 2.2), "px sigma", ("haar_ratio", "haar_finest_ratio"), pictures.blur
     ),
     "halos": PictureDefect(
         "Edges have halos of sharpening", (0.4, 1.2, 3), "gain", ("haar_ratio", "haar_finest_ratio"), pictures.halos
@@ -55,10 +55,10 @@ DEFECTS: dict[str, Defect] = {
         "Photos arrive as BGR", (0.05, 0.4, 1), "share of images", ("colour_shift_mean",), pictures.swapped_channels
     ),
     "other_identity": PictureDefect(
-        "Another person shines through", (0.12, 0.35, 0.7), "opacity", _PERSON, pictures.other_identity
+        "Another person shines through", (0.15, 0.45, 0.8), "opacity", _PERSON, pictures.other_identity
     ),
     "averaged_face": PictureDefect(
-        "Faces tend to their average", (0.2, 0.45, 0.9), "opacity", (*_PERSON, "diversity_ratio"),
+        "Faces tend to their average", (0.2, 0.5, 0.9), "opacity", (*_PERSON, "diversity_ratio"),
         pictures.averaged_face,
     ),
     "frozen_output": PictureDefect(
