@@ -32,6 +32,7 @@ from compress import evaluation, gates, groups, judging, steadying
 from compress.artifact import Artifact
 from compress.candidate import open_folder
 from compress.context import Context, Progress
+from compress.metrics import identity
 from compress.metrics.estimate import Estimate
 from compress.plan import STAGES, Plan, plan
 from compress.recipe import JudgeSettings, MotionStep, SteadinessSettings, VerifyStep
@@ -123,6 +124,22 @@ def estimates(tables: Mapping[str, Table], seed: int) -> dict[str, Estimate]:
 
 
 # --- part one: coverage
+
+
+def truths(pool: Mapping[str, Table]) -> dict[str, Estimate]:
+    """The pool's own values.
+
+    Only rank-1 looks at other photos one by one, and a photo drawn twice ties with itself: its truth is that of a
+    gallery drawn with replacement.
+    """
+    found, stills = estimates(pool, 0), pool["stills"]
+    photo = stills["identity_photo"] / np.linalg.norm(stills["identity_photo"], axis=1, keepdims=True)
+    rank1 = {}
+    for who in ("student", "teacher"):
+        scores = stills[f"identity_{who}"] @ photo.T
+        rank1[who] = float(np.mean((scores < np.diag(scores)[:, None]).mean(axis=1) ** (identity.GALLERY - 1)))
+    values = {"rank1_teacher": rank1["teacher"], "rank1_relative": rank1["student"] / rank1["teacher"]}
+    return found | {name: Estimate(value, value, value, len(photo)) for name, value in values.items()}
 
 
 @dataclass
@@ -263,7 +280,7 @@ def main() -> None:
     sizes = (given.images, given.changed, given.videos)
     if given.command == "intervals":
         work = functools.partial(_estimates_of, folder=given.folder, sizes=sizes)
-        show(coverage(estimates(load(given.folder), 0), _each(work, given.draws, given.processes)))
+        show(coverage(truths(load(given.folder)), _each(work, given.draws, given.processes)))
     else:
         bounds = bounds_of(given.recipe, given.tier)
         judge = functools.partial(_judged_of, folder=given.folder, sizes=sizes, bounds=bounds)
