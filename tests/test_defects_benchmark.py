@@ -31,7 +31,7 @@ def benchmark() -> ModuleType:
 def results(**values: float) -> list[gates.GateResult]:
     """Every gate named asks for at least 10."""
     numbers = {name: Estimate(v, v - 1, v + 1, 200) for name, v in values.items()}
-    measured = {part: numbers for part in ("rendered", gates.MOTION, gates.WHOLE)}
+    measured = dict.fromkeys(("rendered", gates.MOTION, gates.WHOLE), numbers)
     return gates.evaluate({name: GateSettings(min=10) for name in values}, measured)
 
 
