@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from compress import cli
 from compress.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -15,11 +16,19 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
 COMMANDS = [line.split("#")[0].strip() for line in re.findall(r"^kcompress .*$", BLOCKS, re.MULTILINE)]
 QUICK = ("plan", "schema", "render")
-TESTED_ELSEWHERE = ("run", "stylize")  # test_line.py and test_stylize.py, on tiny networks
+# On tiny networks: test_line.py, test_stylize.py, test_calibration.py, test_cli.py and test_ci_docs.py.
+TESTED_ELSEWHERE = ("run", "stylize", "calibrate", "verify", "compare")
 
 
 def test_every_command_is_one_that_a_test_runs() -> None:
     assert {command.split()[1] for command in COMMANDS} == {*QUICK, *TESTED_ELSEWHERE}
+
+
+def test_every_command_is_one_that_the_program_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_run", "_plan", "_schema", "_render", "_stylize", "_verify", "_compare", "_calibrate"):
+        monkeypatch.setattr(cli, name, lambda options: 0)
+    for command in COMMANDS:
+        assert cli.main(shlex.split(command)[1:]) == 0
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.split()[1] in QUICK])
