@@ -32,7 +32,7 @@ from compress.artifact import write_json, write_text
 from compress.calibration import measurable
 from compress.context import Progress
 from compress.defects import DEFECTS, STRENGTHS
-from compress.defects.campaign import CLEAN, RECORD, Place, Which, measure
+from compress.defects.campaign import CLEAN, FOLDER, RECORD, Place, Which, measure
 from compress.defects.scene import Strength
 from compress.defects.trials import Measured, TestSteps, fired, judge
 from compress.errors import InputError, KcompressError
@@ -195,18 +195,18 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=0, metavar="N", help="the first N test images (default: all)")
     parser.add_argument("--processes", type=int, default=2, metavar="N", help="default: 2")
     parser.add_argument("--gates", type=Path, metavar="FILE", help="gates of a YAML file instead of the recipe's")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/defects-TIER")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: RUN/defects")
     parser.add_argument("--docs", type=Path, metavar="FILE", help="write the table into this Markdown file")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="draw one face with each defect")
     options = parser.parse_args()
     run, began = Run(options.run, options.tier), time.monotonic()
-    place, out = run.place(options.images), options.out or options.run / f"defects-{run.tier}"
+    place, out = run.place(options.images), options.out or options.run / FOLDER
     bounds = bounds_of(run, options.gates, place.wanted)
     found: dict[Which, Measured] = measure(place, ALL, out / RECORD, Progress(), options.processes)
     judged: Judged = {which: judge(bounds, measured) for which, measured in found.items()}
     lines = [*summary(run, place, bounds, judged), "", *table(judged)]
-    write_text(out / "table.md", "\n".join(lines) + "\n")
-    write_json(out / "table.json", as_json(judged))
+    write_text(out / f"{run.tier}.md", "\n".join(lines) + "\n")
+    write_json(out / f"{run.tier}.json", as_json(judged))
     if options.docs:
         write_docs(options.docs, lines)
     if options.sheet:

@@ -15,7 +15,7 @@ from compress import artifact, gates, groups, noise_floors
 from compress.artifact import Artifact
 from compress.context import Progress
 from compress.defects import DEFECTS
-from compress.defects.campaign import CLEAN, RECORD, Place, measure
+from compress.defects.campaign import CLEAN, FOLDER, RECORD, Place, measure
 from compress.defects.scene import ModelDefect, Strength
 from compress.defects.trials import JUDGED, Measured, TestSteps
 from compress.facts import CATEGORIES
@@ -55,7 +55,7 @@ class Proposals:
 
 
 def calibrate(recipe: Path, tier: str, runs: Path, progress: Progress, carry_out: CarryOut) -> Proposals:
-    """Bounds for the gates of one tier; written to `runs/<name>/calibration/<tier>.yaml` too, beside what was measured.
+    """Bounds for the gates of one tier; written to `runs/<name>/defects/<tier>.yaml` too, beside what was measured.
 
     `carry_out` runs the steps of a plan, or reuses them (`compress.run`). Raises InputError for an unknown tier or a
     test set that is too small, StageError if a number cannot be computed.
@@ -70,8 +70,9 @@ def calibrate(recipe: Path, tier: str, runs: Path, progress: Progress, carry_out
     steps = TestSteps(inputs.path, targets.path, features.path, moving)
     export = _finished(the_plan, f"export-{name}", runs)
     place = measurable(Place(steps, export, source.recipe.judges, source.recipe.seed))
-    proposals = propose_all(place, name, runs / the_plan.name / "calibration", progress)
-    artifact.write_text(runs / the_plan.name / "calibration" / f"{name}.yaml", proposals.yaml())
+    folder = runs / the_plan.name / FOLDER
+    proposals = propose_all(place, name, folder, progress)
+    artifact.write_text(folder / f"{name}.yaml", proposals.yaml())
     return proposals
 
 

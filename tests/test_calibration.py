@@ -298,9 +298,9 @@ def test_calibrate_runs_the_test_set_only_and_writes_the_block(tmp_path: Path, m
         calibration, "propose_all", lambda place, tier, *rest: Proposals(tier, str(place.export), (one,), {})
     )
     recipe = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
-    (tmp_path / "quickstart" / "calibration").mkdir(parents=True)
+    (tmp_path / "quickstart" / "defects").mkdir(parents=True)
     found = calibrate(recipe, "npu", tmp_path, Progress(), carry_out)
     assert asked == ["test-inputs", "test-targets", "test-features", "test-motion"]
     assert (found.tier, found.source) == ("npu", "None")
-    written = (tmp_path / "quickstart" / "calibration" / "npu.yaml").read_text()
+    written = (tmp_path / "quickstart" / "defects" / "npu.yaml").read_text()
     assert written.startswith("gates:\n  psnr_mean_db: {min: ")

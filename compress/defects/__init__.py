@@ -48,7 +48,7 @@ DEFECTS: dict[str, Defect] = {
         "Mid-tones are too dark", (0.1, 0.35, 1), "exponent", ("colour_shift_mean",), pictures.gamma
     ),
     "wrong_normalisation": PhotoDefect(
-        "The photo arrives in [0, 1] instead of [-1, 1]", (0.06, 0.25, 1), "share of the way",
+        "The photo arrives in [0, 1] instead of [-1, 1]", (0.1, 0.35, 1), "share of the way",
         ("colour_shift_mean",), pictures.wrong_normalisation,
     ),
     "swapped_channels": PhotoDefect(

@@ -28,7 +28,7 @@ from compress.metrics.estimate import Estimate
 from compress.recipe import JudgeSettings
 
 VERSION = 1  # raise it when what is measured changes
-RECORD = "trials.jsonl"
+FOLDER, RECORD = "defects", "trials.jsonl"  # in the folder of a run, for all its tiers
 CLEAN = ""
 Which = tuple[str, Strength]
 """Name and strength of a defect; CLEAN with any strength is the good student."""
