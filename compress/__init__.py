@@ -6,4 +6,4 @@ Importing this package imports nothing heavy; the work is in `compress.stages`, 
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
