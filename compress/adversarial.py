@@ -3,7 +3,8 @@
 Pretrained features see texture and shape from the first step, so the discriminator neither overfits a few thousand
 pictures nor needs a schedule of its own. Real are the cartoons of rendered pairs, false is what the teacher draws of
 renders and of photographs. Not covered: the teacher's other losses (`compress.tasks`, `compress.unpaired`).
-Source: Sauer et al., Projected GANs Converge Faster, NeurIPS 2021.
+Source: Sauer et al., Projected GANs Converge Faster, NeurIPS 2021; without the batch normalization of its heads, so
+that what is said of a picture does not depend on the others of its batch.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ LAYERS = ("stage2", "stage3", "stage5", "stage7")
 MIXED_CHANNELS = 64
 SMALLEST = 4
 """Pixels a side at which a head stops halving: what it then sees of the picture is a patch, not the whole."""
-JITTER = 0.2
-SHIFT = 0.125
-CUT = 0.4
+JITTER, SHIFT, CUT = 0.2, 0.125, 0.4
+"""Of `augment`: largest change of a colour, largest shift and side of the hole as shares of the picture."""
 
 
 class Projection(nn.Module):
@@ -63,7 +63,7 @@ def _random(inputs: int, outputs: int, kernel: int, generator: torch.Generator) 
 
 
 class Head(nn.Module):
-    """Judge of one scale: halves down to 4 pixels, then one logit a style and place."""
+    """Judge of one scale: halves until at most 4 pixels are left, then one logit a style and place."""
 
     def __init__(self, inputs: int, side: int, styles: int) -> None:
         super().__init__()
@@ -109,21 +109,38 @@ def generator_loss(false: Tensor) -> Tensor:
     return -false.mean()
 
 
+def balanced(pictures: Tensor, weight: float) -> Tensor:
+    """The same pictures, whose gradient from here on has `weight` times the norm of that of a mean absolute error.
+
+    The slope of the discriminator at a picture is some thousand times as steep, changes as it learns, and would drown
+    all other losses. Source: the adaptive weight of Esser et al., Taming Transformers, CVPR 2021, equation 7; taken at
+    the pictures the other norm is known: 1 / sqrt(number of values). Raises RuntimeError for pictures without gradient.
+    """
+    shown = pictures.clone()
+    scale = weight / pictures.numel() ** 0.5
+    shown.register_hook(  # type: ignore[no-untyped-call]  # torch's
+        lambda slope: slope * (scale / slope.norm().clamp_min(1e-12))
+    )
+    return shown
+
+
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Differentiable colour, translation and cutout, drawn anew for each picture [N, 3, H, W].
 
+    Pictures move by whole pixels: anything else would blur them, and sharpness is what is judged.
     Source: Zhao et al., Differentiable Augmentation for Data-Efficient GAN Training, NeurIPS 2020.
     """
     count, _, height, width = images.shape
-    drawn = torch.rand(count, 6, generator=generator).to(images)
+    drawn = torch.rand(count, 5, generator=generator).to(images)
     brightness, saturation, contrast = ((drawn[:, i, None, None, None] - 0.5) * 2 * JITTER for i in range(3))
     images = images + brightness
     images = images + saturation * (images - images.mean(1, keepdim=True))
     images = images + contrast * (images - images.mean((1, 2, 3), keepdim=True))
     theta = torch.eye(2, 3).repeat(count, 1, 1).to(images)
-    theta[:, :, 2] = (drawn[:, 3:5] - 0.5) * 4 * SHIFT
+    side = torch.tensor([width, height]).to(images)
+    theta[:, :, 2] = ((drawn[:, 3:5] - 0.5) * 2 * SHIFT * side).round() * 2 / side
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    images = F.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+    images = F.grid_sample(images, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return images * _kept(count, height, width, generator).to(images)
 
 

@@ -1,88 +1,104 @@
 """What photographs and the discriminator add to each step of a teacher's training (mixed training).
 
-Holds the judge and the photographs' batches; the loop is in `compress.stages.teach`, the losses in `compress.unpaired`
-and `compress.adversarial`. Not covered: rendered pairs.
+Holds the judge and how it learns; the loop is in `compress.stages.teach`, the losses are in `compress.unpaired` and
+`compress.adversarial`. All that is drawn at random follows from (seed, step). Not covered: rendered pairs, and styles
+beyond the first.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from compress import networks
-from compress.adversarial import Discriminator, augment, discriminator_loss, generator_loss
+from compress.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
 from compress.context import Context
-from compress.recipe import PhaseSettings, TeachStep
+from compress.recipe import PhaseSettings, TeachStep, UnpairedSettings
 from compress.shards import Shards
-from compress.training import autocast, require_finite
-from compress.unpaired import UnpairedBatches, consistency_loss, identity_loss, second_view
+from compress.training import autocast, require_finite, steps_of
+from compress.unpaired import UnpairedBatch, UnpairedBatches, consistency_loss, identity_loss, second_view
 from teachers import KStyleGAN
 
 JUDGE_RATE = 5e-4
 
 
-class Mixture:
-    """The photographs' side of one training; `judge` is the discriminator, trained here too."""
+@dataclass(frozen=True)
+class Mixed:
+    """Weighted `loss`, its `parts` for the log, and what was drawn for the judge ``[M, 3, S, S]``, if it has joined."""
 
-    def __init__(self, settings: TeachStep, photos: Shards, context: Context) -> None:
-        """Raises ValueError if `settings` has no mixed training."""
-        if settings.unpaired is None:
-            raise ValueError("mixed training without its settings")
-        self.settings, self.unpaired = settings, settings.unpaired
-        self.photos, self.context = photos, context
-        self.size = settings.phases[-1].size
+    loss: Tensor
+    parts: dict[str, float]
+    drawn: Tensor | None
+
+
+class Mixture:
+    """The photographs' side of one training; of `judge`, the discriminator, only the heads learn."""
+
+    def __init__(self, settings: TeachStep, unpaired: UnpairedSettings, photos: Shards, context: Context) -> None:
+        self.settings, self.unpaired, self.photos, self.context = settings, unpaired, photos, context
+        self.size = max(phase.size for phase in settings.phases)
+        self.joins = unpaired.adversarial_from * sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
         self.judge = Discriminator(networks.features(), self.size, settings.architecture.styles, context.seed)
         self.judge.to(context.device)
         self.identity = networks.identity().to(context.device)
-        self._drawn: list[Tensor] = []
 
-    def losses(
-        self, network: KStyleGAN, phase: PhaseSettings, step: int, total: int, paired: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Weighted loss on the photographs of `step`, and on `paired` ``[N, 3, S, S]``, what was drawn of the renders.
-
-        Also the parts of it, by name. What was drawn is kept for `teach_judge` of the same step.
-        """
+    def batches(self, phase: PhaseSettings) -> UnpairedBatches:
+        """The photographs of a phase."""
         count = max(1, round(phase.batch * self.unpaired.share))
-        batch = UnpairedBatches(self.photos, phase.size, count, self.context.seed).at(step)
-        generator = torch.Generator().manual_seed(self.context.seed * 1_000_003 + step)
-        photo = batch.photo.to(self.context.device)
+        return UnpairedBatches(self.photos, phase.size, count, self.context.seed)
+
+    def losses(self, network: KStyleGAN, batch: UnpairedBatch, paired: Tensor, step: int) -> Mixed:
+        """What `network` draws of photographs, and `paired` ``[N, 3, S, S]``, what it drew of the step's renders.
+
+        The judge is frozen meanwhile. It judges the largest pictures of the training only.
+        """
+        weights, count = self.unpaired, len(batch.photo)
+        generator = self._generator(3, step)
+        photo, points = batch.photo.to(self.context.device), batch.points.to(self.context.device)
         again, theta = second_view(photo, generator)
         with autocast(self.settings.precision, self.context.device):
-            both = network(torch.cat([photo, again])).image
-        first, second = both[:count], both[count:]
-        points = batch.points.to(self.context.device)
-        parts = {
-            "consistency": self.unpaired.consistency * consistency_loss(first, second, theta),
-            "identity": self.unpaired.identity * identity_loss(self.identity.embed, photo, first, points),
-        }
-        self._drawn = []
-        if phase.size == self.size and step >= self.unpaired.adversarial_from * total and self.unpaired.adversarial:
-            self._drawn = [first, paired]
-            drawn = augment(torch.cat(self._drawn), generator)
-            parts["adversarial"] = self.unpaired.adversarial * generator_loss(self.judge(drawn, _first_style(drawn)))
-        return torch.stack(list(parts.values())).sum(), {name: float(part.detach()) for name, part in parts.items()}
+            image = network(torch.cat([photo, again]) if weights.consistency else photo).image
+        first, second = image[:count], image[count:]
+        loss, parts = paired.new_zeros(()), dict[str, float]()
+        if weights.consistency:
+            consistency = consistency_loss(first, second, theta)
+            loss, parts["consistency"] = loss + weights.consistency * consistency, float(consistency.detach())
+        if weights.identity:
+            identity = identity_loss(self.identity.embed, photo, first, points)
+            loss, parts["identity"] = loss + weights.identity * identity, float(identity.detach())
+        if not weights.adversarial or step < self.joins or photo.shape[-1] < self.size:
+            return Mixed(loss, parts, None)
+        drawn = torch.cat([first, paired])
+        self.judge.heads.requires_grad_(False).eval()
+        shown = augment(balanced(drawn, weights.adversarial), generator)
+        adversarial = generator_loss(self.judge(shown, _first_style(shown)))
+        parts["adversarial"] = float(adversarial.detach())
+        return Mixed(loss + adversarial, parts, drawn.detach())
 
-    def teach_judge(self, optimizer: Optimizer, real: Tensor, step: int) -> dict[str, float]:
-        """One step of the judge on cartoons ``[N, 3, S, S]`` and what was drawn; its loss, or nothing before it joins.
+    def teach_judge(self, optimizer: Optimizer, drawn: Tensor, real: Tensor, step: int) -> float:
+        """One step of the judge's heads on cartoons ``[N, 3, S, S]`` and what was `drawn`; returns the judge's loss.
 
-        The judge is the last group of `optimizer`; no other parameter moves, for none has a gradient.
+        `optimizer` may hold other parameters: they have no gradient, so they stay. Raises NonFiniteError.
         """
-        if not self._drawn:
-            return {}
-        optimizer.param_groups[-1]["lr"] = JUDGE_RATE
-        generator = torch.Generator().manual_seed(self.context.seed * 1_000_003 + step + 1)
-        false = torch.cat(self._drawn).detach()
-        self._drawn = []
-        false, real = augment(false, generator), augment(real, generator)
-        logits = self.judge(torch.cat([false, real]), _first_style(torch.cat([false, real])))
-        loss = discriminator_loss(logits[len(false) :], logits[: len(false)])
-        require_finite(loss.detach(), step, "teach, discriminator")
+        self.judge.heads.requires_grad_(True).train()
+        generator = self._generator(4, step)
+        shown = torch.cat([augment(drawn, generator), augment(real, generator)])
+        false, true = self.judge(shown, _first_style(shown)).split([len(drawn), len(real)])
+        loss = discriminator_loss(true, false)
+        value = require_finite(loss, step, "teach, discriminator")
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimizer.step()
-        return {"judge": float(loss.detach())}
+        return value
+
+    def _generator(self, purpose: int, step: int) -> torch.Generator:
+        """Purposes 0 to 2 are those of the batches."""
+        drawn = np.random.default_rng([self.context.seed, purpose, step]).integers(2**63)
+        return torch.Generator().manual_seed(int(drawn))
 
 
 def _first_style(images: Tensor) -> Tensor:

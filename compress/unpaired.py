@@ -27,6 +27,7 @@ IDENTITY_ROWS = 2
 TURN, ZOOM, SHIFT = 8.0, 0.06, 0.05
 """Largest change of the second view: degrees, share, share of half the width."""
 NOISE = 0.02
+"""Largest sensor noise, as in `compress.pairs`."""
 
 Embed = Callable[[Tensor, Tensor], Tensor]
 
@@ -70,13 +71,17 @@ class UnpairedBatches:
 
 
 def second_view(photo: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The photo slightly turned, zoomed and shifted, with noise; and the map ``[N, 2, 3]`` in grid units."""
-    drawn = torch.rand(len(photo), 4, generator=generator) * 2 - 1
+    """The photo slightly turned, zoomed and shifted, with noise; and the map ``[N, 2, 3]`` in grid units.
+
+    Position q of the second view shows position theta (q, 1) of the first. Drawn on the CPU: the same on any device.
+    """
+    drawn = torch.rand(len(photo), 5, generator=generator) * 2 - 1
     angle, scale = torch.deg2rad(TURN * drawn[:, 0]), 1 + ZOOM * drawn[:, 1]
     cosine, sine = scale * angle.cos(), scale * angle.sin()
     rows = [torch.stack([cosine, -sine, SHIFT * drawn[:, 2]], 1), torch.stack([sine, cosine, SHIFT * drawn[:, 3]], 1)]
     theta = torch.stack(rows, 1).to(photo)
-    noise = torch.randn(photo.shape, generator=generator).to(photo) * NOISE
+    strength = NOISE * drawn[:, 4, None, None, None].square()
+    noise = (strength * torch.randn(photo.shape, generator=generator)).to(photo)
     return (moved(photo, theta, "reflection") + noise).clamp(-1, 1), theta
 
 

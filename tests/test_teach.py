@@ -4,18 +4,23 @@ are named.
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-import teachers
 from compress.artifact import Artifact
 from compress.context import Context, Progress
-from compress.errors import InputError
+from compress.errors import InputError, RecipeError
+from compress.mixture import Mixture
 from compress.pairs import FIELDS, LANDMARK_MIRROR, PairBatches, make_batch
+from compress.plan import plan
 from compress.recipe import (
     PairSettings,
     PairStep,
@@ -23,22 +28,36 @@ from compress.recipe import (
     Task,
     TeacherArchitecture,
     TeachStep,
+    UnpairedSettings,
     ValidationSettings,
 )
-from compress.shards import Shards
+from compress.shards import Shards, ShardWriter
 from compress.stages import pairs as pairs_stage
 from compress.stages import teach
 from compress.tasks import teaching_loss
+from small_line import TRAINING, recipe
 from teachers.blocks import warp
 
 SIZE = 64
+QUIET = Context(progress=Progress(interactive=False))
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     folder = tmp_path_factory.mktemp("pairs")
     settings = PairStep(pairs=PairSettings(count=6, seed=3, size=SIZE), validation=ValidationSettings(count=2, seed=4))
-    pairs_stage.run(settings, {}, folder, Context(progress=Progress(interactive=False)))
+    pairs_stage.run(settings, {}, folder, QUIET)
+    return Artifact(folder, {})
+
+
+@pytest.fixture(scope="module")
+def photos(pairs: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """Photographs for mixed training: here the renders, with five points about where faces have them."""
+    folder = tmp_path_factory.mktemp("photos")
+    points = np.array([[24, 28], [40, 28], [32, 36], [26, 44], [38, 44]], np.float32)
+    with ShardWriter(folder, 4) as writer:
+        for photo in Shards(pairs.path / "train").read(range(6), ["photo"])["photo"]:
+            writer.add({"photo": photo, "points": points})
     return Artifact(folder, {})
 
 
@@ -112,32 +131,123 @@ def test_loss_falls_on_one_batch(pairs: Artifact) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
+MIXED = UnpairedSettings(photos=("photos",), adversarial_from=0.25)
+
+
+@pytest.mark.parametrize("unpaired", [None, MIXED], ids=["paired", "mixed"])
 def test_killed_training_ends_where_an_uninterrupted_one_does(
-    pairs: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unpaired: UnpairedSettings | None,
+    pairs: Artifact,
+    photos: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    context, step, inputs = Context(progress=Progress(interactive=False)), settings(pairs), {"pairs": pairs}
+    # The judge joins with step 1 and is used by step 3, before which the training is killed.
+    phases = tuple(PhaseSettings(size=s, images=i, batch=2, learning_rate=1e-3) for s, i in ((32, 2), (64, 6)))
+    step, inputs = settings(pairs, phases=phases, unpaired=unpaired), {"pairs": pairs, "photos": photos}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-    numbers = teach.run(step, inputs, whole, context)
-    assert numbers["images"] == 6 and numbers["l1"] > 0
-    assert (whole / "validation.png").is_file()
+    numbers = teach.run(step, inputs, whole, QUIET)
+    assert numbers["images"] == 8 and all(math.isfinite(value) for value in numbers.values())
+    assert (whole / "validation.png").is_file() and not (whole / "checkpoint.safetensors").exists()
     patched = teach.require_finite
 
-    def stop(loss: torch.Tensor, at: int, place: str) -> float:
-        if at == 2:
+    def stop(loss: Tensor, at: int, place: str) -> float:
+        if at == 3:
             raise KeyboardInterrupt
         return patched(loss, at, place)
 
     monkeypatch.setattr(teach.Checkpoints, "maybe_save", lambda self, done: self.save(done))
     monkeypatch.setattr(teach, "require_finite", stop)
     with pytest.raises(KeyboardInterrupt):
-        teach.run(step, inputs, killed, context)
+        teach.run(step, inputs, killed, QUIET)
+    judged = [name for name in load_file(killed / "checkpoint.safetensors") if name.startswith("model.judge.")]
+    assert bool(judged) == bool(unpaired)
     monkeypatch.setattr(teach, "require_finite", patched)
-    teach.run(step, inputs, killed, context)
-    photo = torch.rand(1, 3, 32, 32)
-    images = [teachers.load(folder / teach.WEIGHTS)(photo).image for folder in (whole, killed)]
-    assert torch.allclose(images[0], images[1], atol=1e-3)
+    teach.run(step, inputs, killed, QUIET)
+    weights = [load_file(folder / teach.WEIGHTS) for folder in (whole, killed)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def mixture_of(pairs: Artifact, photos: Artifact, **changes: float) -> Mixture:
+    """Of a training in which the judge takes part from the start."""
+    unpaired = MIXED.model_copy(update={"adversarial_from": 0.0, **changes})
+    return Mixture(settings(pairs, unpaired=unpaired), unpaired, Shards(photos.path), QUIET)
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def moved(before: dict[str, Tensor], module: nn.Module) -> set[str]:
+    return {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
+
+
+def test_teacher_and_judge_learn_in_turns(pairs: Artifact, photos: Artifact) -> None:
+    mixture = mixture_of(pairs, photos)
+    network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
+    optimizer = teach.make_optimizer(nn.ModuleDict({"teacher": network, "judge": mixture.judge.heads}))
+    ((_, _, batch, photographs),) = teach.lessons(settings(pairs).phases, Shards(pairs.path / "train"), 0, 2, mixture)
+    assert photographs is not None and len(photographs.photo) == 1  # half as many as pairs
+    for step in range(2):  # in the second, momentum could move what has no gradient
+        teacher, judge = state(network), state(mixture.judge)
+        mixed = mixture.losses(network, photographs, network(batch.photo).image, step)
+        optimizer.zero_grad()
+        mixed.loss.backward()
+        optimizer.step()
+        assert set(mixed.parts) == {"consistency", "identity", "adversarial"}
+        assert moved(teacher, network) and not moved(judge, mixture.judge)
+        teacher, judge = state(network), state(mixture.judge)
+        assert mixed.drawn is not None and mixed.drawn.shape == (3, 3, SIZE, SIZE)
+        assert math.isfinite(mixture.teach_judge(optimizer, mixed.drawn, batch.cartoon, step))
+        assert not moved(teacher, network)
+        assert all(name.startswith("heads.") for name in moved(judge, mixture.judge))
+        assert any(name.startswith("heads.") for name in moved(judge, mixture.judge))
+
+
+def test_judge_joins_late_and_at_the_largest_size_only(pairs: Artifact, photos: Artifact) -> None:
+    mixture = mixture_of(pairs, photos, adversarial_from=0.6, identity=0.0)  # of three steps
+    network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
+    small, large = (mixture.batches(phase).at(0) for phase in settings(pairs).phases)
+    for batch, step, joined in ((small, 2, False), (large, 1, False), (large, 2, True)):
+        mixed = mixture.losses(network, batch, network(batch.photo).image, step)
+        assert set(mixed.parts) == ({"consistency", "adversarial"} if joined else {"consistency"})
+        assert (mixed.drawn is not None) == joined
+
+
+def test_weights_of_zero_switch_everything_off(pairs: Artifact, photos: Artifact) -> None:
+    mixture = mixture_of(pairs, photos, consistency=0.0, identity=0.0, adversarial=0.0)
+    network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
+    batch = mixture.batches(settings(pairs).phases[1]).at(0)
+    mixed = mixture.losses(network, batch, batch.photo, 2)
+    assert float(mixed.loss) == 0 and not mixed.parts and mixed.drawn is None
+
+
+@pytest.mark.parametrize(
+    ("photos", "problem"),
+    [
+        ("[nowhere]", r"training.unpaired.photos\[0\] .*nowhere: there is no such folder"),
+        ("[empty]", r"training.unpaired.photos\[0\] .*empty: no picture"),
+        ("[]", r"training.unpaired.photos"),
+    ],
+)
+def test_photographs_that_are_not_there_are_found_by_the_plan(tmp_path: Path, photos: str, problem: str) -> None:
+    (tmp_path / "empty").mkdir()
+    path = recipe(tmp_path, TRAINING + f"  unpaired: {{photos: {photos}}}\n")
+    with pytest.raises(RecipeError) as caught:
+        plan(path)
+    assert re.search(problem, str(caught.value))
+
+
+def test_photographs_are_a_step_that_the_training_reads(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "one.jpg").write_bytes(b"photo")
+    mixed, paired = (plan(recipe(tmp_path, TRAINING + more)) for more in ("  unpaired: {photos: [faces]}\n", ""))
+    assert {step.name: dict(step.inputs) for step in mixed.steps} == {
+        "pairs": {}, "photos": {}, "teach": {"pairs": "pairs", "photos": "photos"},
+    }  # fmt: skip
+    assert [step.name for step in paired.steps] == ["pairs", "teach"]
 
 
 def test_wrong_number_of_coefficients_is_named(pairs: Artifact) -> None:

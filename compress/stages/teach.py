@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError
 from compress.metrics.fidelity import psnr
-from compress.mixture import Mixture
+from compress.mixture import JUDGE_RATE, Mixture
 from compress.pairs import PairBatch, PairBatches
 from compress.recipe import PhaseSettings, TeachStep
 from compress.shards import Shards
 from compress.sheets import Row, contact_sheet
 from compress.tasks import teaching_loss
 from compress.training import Checkpoints, Ema, autocast, cosine, require_finite, steps_of
+from compress.unpaired import UnpairedBatch
 
 WEIGHTS = "teacher.safetensors"
 CLIP_NORM = 1.0
@@ -46,36 +48,35 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     torch.manual_seed(context.seed)
     network = initial_network(settings, train).to(context.device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
-    mixture = Mixture(settings, Shards(inputs["photos"].path), context) if settings.unpaired else None
+    mixture = None
+    if settings.unpaired:
+        mixture = Mixture(settings, settings.unpaired, Shards(inputs["photos"].path), context)
     trained = nn.ModuleDict({"teacher": network} | ({"judge": mixture.judge.heads} if mixture else {}))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
-    if mixture:
-        optimizer.add_param_group({"params": list(mixture.judge.heads.parameters()), "betas": (0.0, 0.99)})
+    optimizer = make_optimizer(trained)
     ema = Ema(network, settings.ema)
     checkpoints = Checkpoints(folder, trained, optimizer, ema, seconds=120)
     done = checkpoints.resume()
     total = sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
     with context.progress.task("teach", total, unit="steps", done=done) as task:
-        for step, phase, batch in lessons(settings.phases, train, context.seed, done):
+        for step, phase, pairs, photographs in lessons(settings.phases, train, context.seed, done, mixture):
             optimizer.param_groups[0]["lr"] = phase.learning_rate * (FLOOR + (1 - FLOOR) * cosine(step, total, 1.0))
-            batch = to_device(batch, context.device)
+            batch = to_device(pairs, context.device)
             with autocast(settings.precision, context.device):
                 output = network(batch.photo)
             loss, parts = teaching_loss(output, batch, settings.weights)
             shown: dict[str, float] = {"picture": parts["picture"], "flow": parts["flow"]}
-            if mixture:
-                mixed, unpaired = mixture.losses(network, phase, step, total, output.image)
-                loss = loss + mixed
-                shown |= unpaired
+            drawn = None
+            if mixture and photographs:
+                mixed = mixture.losses(network, photographs, output.image, step)
+                loss, drawn = loss + mixed.loss, mixed.drawn
+                shown |= mixed.parts
             require_finite(loss.detach(), step, "teach")
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
-            if mixture:
-                mixture.judge.zero_grad(set_to_none=True)  # it is not the teacher's to make the judge milder
             optimizer.step()
-            if mixture:
-                shown |= mixture.teach_judge(optimizer, batch.cartoon, step)
+            if mixture and drawn is not None:
+                shown["judge"] = mixture.teach_judge(optimizer, drawn, batch.cartoon, step)
             ema.update(step)
             checkpoints.maybe_save(step + 1)
             task.advance(1, loss=float(loss.detach()), **shown)
@@ -86,6 +87,15 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     teachers.save(network, folder / WEIGHTS, images=str(images), licence="Apache-2.0")
     checkpoints.remove()
     return numbers | {"images": images, "parameters": sum(p.numel() for p in network.parameters())}
+
+
+def make_optimizer(trained: nn.ModuleDict) -> torch.optim.AdamW:
+    """AdamW over the teacher and, as a group of its own, the judge's heads if there are any."""
+    groups: list[dict[str, Any]] = [{"params": list(trained["teacher"].parameters())}]
+    if "judge" in trained:
+        heads = list(trained["judge"].parameters())
+        groups.append({"params": heads, "lr": JUDGE_RATE, "betas": (0.0, 0.99), "weight_decay": 0.0})
+    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
 
 
 def initial_network(settings: TeachStep, train: Shards) -> teachers.KStyleGAN:
@@ -105,16 +115,17 @@ def initial_network(settings: TeachStep, train: Shards) -> teachers.KStyleGAN:
 
 
 def lessons(
-    phases: tuple[PhaseSettings, ...], train: Shards, seed: int, done: int
-) -> Iterator[tuple[int, PhaseSettings, PairBatch]]:
-    """All (step, phase, batch) from step `done` on, phase after phase."""
+    phases: tuple[PhaseSettings, ...], train: Shards, seed: int, done: int, mixture: Mixture | None = None
+) -> Iterator[tuple[int, PhaseSettings, PairBatch, UnpairedBatch | None]]:
+    """All (step, phase, pairs, photographs) from step `done` on, phase after phase; both are read ahead by threads."""
     first = 0
     for phase in phases:
         last = first + steps_of(phase.images, phase.batch)
-        batches = PairBatches(train, phase.size, phase.batch, seed)
         start = max(done, first)
-        for step, batch in enumerate(batches.iterate(start, last), start):
-            yield step, phase, batch
+        pairs = PairBatches(train, phase.size, phase.batch, seed).iterate(start, last)
+        photographs = mixture.batches(phase).iterate(start, last) if mixture else repeat(None)
+        for step, (batch, unpaired) in enumerate(zip(pairs, photographs), start):
+            yield step, phase, batch, unpaired
         first = last
 
 
