@@ -45,7 +45,9 @@ def seconds_of(stage: str, settings: Section, images: int, student: TierSettings
         core = core_macs(student.student) / 1e9 * CORE_SECONDS_PER_GMAC
         seconds += settings.images * factor * (COMPOSITOR_SECONDS + core)
     if isinstance(settings, TeachStep):
-        seconds += sum(phase.images * TEACHER_SECONDS * (phase.size / SIZE) ** 2 for phase in settings.phases)
+        # Each photograph of mixed training is drawn twice.
+        drawn = 1 + 2 * (settings.unpaired.share if settings.unpaired else 0)
+        seconds += drawn * sum(phase.images * TEACHER_SECONDS * (phase.size / SIZE) ** 2 for phase in settings.phases)
     return seconds
 
 

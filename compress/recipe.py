@@ -269,8 +269,8 @@ class UnpairedSettings(Section):
     photos: tuple[str, ...] = Field(min_length=1, description="folders of photographs, relative to the recipe")
     share: Annotated[float, Field(gt=0, le=2, description="photographs for each pair of a batch")] = 0.5
     consistency: Weight = 1.0
-    identity: Weight = 0.5
-    adversarial: Weight = 0.05
+    identity: Weight = 0.05
+    adversarial: Weight = Field(default=0.3, description="size of its gradient at the pictures, relative to an L1's")
     adversarial_from: Share = Field(
         default=0.5, description="share of the training after which the discriminator joins"
     )
@@ -320,7 +320,7 @@ class CandidateStep(Section):
 
     file: str = Field(min_length=1, description="an ONNX file")
     float_file: str = Field(default="", description="its float version; empty is none")
-    input_range: Range | Literal["", "imagenet"] = Field(default="", description="values it expects; empty is what its type says")
+    input_range: Range | Literal["", "imagenet"] = Field(default="", description="values it expects; empty: by its type")
     output_range: Range | Literal[""] = Field(default="", description="values it gives; empty is what its type says")
     layout: Literal["", "nchw", "nhwc"] = Field(default="", description="empty is what its shape says")
     size: Size
