@@ -320,7 +320,7 @@ class CandidateStep(Section):
 
     file: str = Field(min_length=1, description="an ONNX file")
     float_file: str = Field(default="", description="its float version; empty is none")
-    input_range: Range | Literal["", "imagenet"] = Field(default="", description="values it expects; empty: by its type")
+    input_range: Range | Literal["", "imagenet"] = Field(default="", description="values it expects; empty: by type")
     output_range: Range | Literal[""] = Field(default="", description="values it gives; empty is what its type says")
     layout: Literal["", "nchw", "nhwc"] = Field(default="", description="empty is what its shape says")
     size: Size
