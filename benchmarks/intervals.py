@@ -270,7 +270,7 @@ def main() -> None:
         command.add_argument("--draws", type=int, default=count)
         command.add_argument("--images", type=int, default=160)
         command.add_argument("--changed", type=int, default=48)
-        command.add_argument("--videos", type=int, default=4)
+        command.add_argument("--videos", type=int, default=8)
         command.add_argument("--processes", type=int, default=1)
     alarms.add_argument("--tier", required=True)
     given = parser.parse_args()
