@@ -74,7 +74,7 @@ DEFECTS: dict[str, Defect] = {
         pictures.weakened_style,
     ),
     "half_style": PictureDefect(
-        "Half of the face keeps the photo", (0.3, 0.65, 1), "opacity", ("style_strength", "gram_distance"),
+        "Half of the head keeps the photo", (0.35, 0.7, 1), "opacity", ("style_strength", "gram_distance"),
         pictures.half_style,
     ),
     "geometry_shift": PictureDefect(

@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 
 _HALO_PX = 1.5
 _FACE_ABOVE, _FACE_SIDE, _FACE_BELOW = 1.15, 1.1, 1.25  # of the distance from eyes to mouth
+_HEAD = 1.4  # times the face
 _MODES = 2
 
 
@@ -87,12 +88,12 @@ def weakened_style(pictures: Bytes, scene: Scene, share: float) -> Bytes:
 
 
 def half_style(pictures: Bytes, scene: Scene, share: float) -> Bytes:
-    """Share of the photo that is left in the left half of every face."""
-    faces = _faces(scene)
+    """Share of the photo that is left in the left half of every head, which has hair and neck beside the face."""
+    heads = _faces(scene, _HEAD)
     columns = np.arange(pictures.shape[2], dtype=np.float32) + 0.5
     middle = scene.points[:, 2, :1]
     left = np.clip((middle - columns) / np.float32(4 * scene.px) + np.float32(0.5), 0, 1)[:, None, :, None]
-    return _mix(pictures, scene.photo, share * faces * left)
+    return _mix(pictures, scene.photo, share * heads * left)
 
 
 def geometry_shift(pictures: Bytes, scene: Scene, shift: float) -> Bytes:
@@ -150,14 +151,14 @@ def _labelled(scene: Scene, category: str, label: bytes) -> NDArray[np.bool_]:
     return np.zeros(len(scene.photo), bool) if labels is None else np.asarray(labels == label)
 
 
-def _faces(scene: Scene) -> Floats:
-    """Soft ellipses over the faces, [N, H, W, 1] in 0..1."""
+def _faces(scene: Scene, size: float = 1) -> Floats:
+    """Soft ellipses over the faces, `size` times as large, [N, H, W, 1] in 0..1."""
     height, width = scene.photo.shape[1:3]
     x, y = np.arange(width, dtype=np.float32) + 0.5, (np.arange(height, dtype=np.float32) + 0.5)[:, None]
     masks = []
     for points in scene.points:
         eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
-        length = max(float(np.linalg.norm(mouth - eyes)), 1.0)
+        length = size * max(float(np.linalg.norm(mouth - eyes)), 1.0)
         centre = (eyes + mouth) / 2
         reach = np.where(y < centre[1], _FACE_ABOVE, _FACE_BELOW) * length
         distance = np.sqrt(((x - centre[0]) / (_FACE_SIDE * length)) ** 2 + ((y - centre[1]) / reach) ** 2)
