@@ -92,14 +92,15 @@ def propose_all(place: Place, tier: str, folder: Path, progress: Progress, proce
             else:
                 named = gate in DEFECTS[defect].caught_by
                 trials.setdefault(gate, []).append(Trial(defect, strength, named, estimate))
-    # Sets of other people are farther apart than a student and its teacher on the same ones: only where there is no
-    # student are halves the best that is known.
-    binding = {**floors.pictures, **({} if place.export else floors.sets)}
-    for gate, floor in binding.items():
-        starts.setdefault(gate, []).append(floor)
+    alone = place.export is None
     reasons = {gate: _why_not(gate, starts.get(gate, [])) for gate in sorted(JUDGED)}
     judged = [gate for gate in gates.GATES if gate in JUDGED and not reasons[gate]]
-    proposed = tuple(propose(g, starts[g], floors.of(g), trials.get(g, []), len(judged)) for g in judged)
+    proposed = tuple(
+        # Sets of other people are farther apart than a student and its teacher on the same ones: only where there is no
+        # student are halves the best that is known.
+        propose(g, starts[g], floors.of(g), trials.get(g, []), len(judged), alone or g in floors.pictures)
+        for g in judged
+    )
     source = place.export.name if place.export else "the teacher alone: no export of this tier is finished"
     return Proposals(tier, source, proposed, {gate: reason for gate, reason in reasons.items() if reason})
 

@@ -2,9 +2,10 @@
 
 Pure functions over estimates; nothing is measured here (`compress.calibration`). Two limits decide. `clean`: a value
 drawn anew, with its own interval, stays within it in all but ALARMS of 100 verdicts of all gates together. `defect`:
-the near end of a defect's interval. Where the first comes before the second the bound lies halfway; where not, the
-sample is too small for that defect, and it is told how many images would do. Not proposed: budgets, which nobody can
-measure (MACs, bytes, time, memory).
+the near end of the interval of the mildest medium defect that the gate should name. Where the first comes before the
+second the bound lies halfway, so that a student trained anew has room; where not, the sample is too small for that
+defect, and it is told how many images would do. A gate that is nobody's own keeps to the clean limit, and so do counted
+numbers. Not proposed: budgets, which nobody can measure (MACs, bytes, time, memory).
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from compress.gates import GATES
 from compress.metrics.estimate import Estimate
 
 Side = Literal["min", "max"]
+MEDIUM = "medium"
 
 ALARMS = 0.5  # expected in 100 clean verdicts
 Z = NormalDist().inv_cdf(0.975)  # an end of a 95 % interval, in standard errors
-LEVEL = 1.0  # levels of 255 that counted differences of runtimes may move on another machine
+LEVELS = 2.0  # of 255, that counted differences of runtimes may move on another machine
 COUNTED_SLACK = 0.02  # of any other counted number
+COUNTED = "counted"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Bounds of one gate and why; `unseparated`: expected medium defects, each with the images it would need, or 0."""
+    """Bounds of one gate and why.
+
+    `catches` are the defects that this gate should name and does, `others` how many more medium ones it refuses;
+    `unseparated` expected medium defects, each with the images that it would need, or 0 if no number would do.
+    """
 
     gate: str
     min: float | None
@@ -51,6 +58,7 @@ class Proposal:
     clean: Estimate
     floor: Estimate | None
     catches: tuple[str, ...]
+    others: int
     unseparated: tuple[tuple[str, int], ...]
 
     @property
@@ -72,7 +80,8 @@ class Proposal:
         if self.floor is not None:
             parts.append(f"teacher against itself {_plain(self.floor.lower)} to {_plain(self.floor.upper)}")
         parts.append(" and ".join(_margin(clean, side, limit) for side, limit in self.bounds.items()))
-        parts.append(f"catches {', '.join(self.catches)}" if self.catches else "catches no planted medium defect")
+        others = f"{self.others} medium defects that are not its own"
+        parts.append(f"catches {', '.join([*self.catches, others])}")
         if self.unseparated:
             missed = [f"{name} ({f'about {n} images' if n else 'it does not move'})" for name, n in self.unseparated]
             parts.append(f"cannot separate {', '.join(missed)}")
@@ -96,51 +105,81 @@ def margin_errors(gates: int) -> float:
 
 
 def propose(
-    gate: str, clean: Sequence[Estimate], floor: Estimate | None, trials: Sequence[Trial], gates: int
+    gate: str,
+    clean: Sequence[Estimate],
+    floor: Estimate | None,
+    trials: Sequence[Trial],
+    gates: int,
+    binding: bool = False,
 ) -> Proposal:
-    """Bounds of a gate from clean estimates (of each part of the test set, and whatever else a bound must let through)
-    and trials; `gates` judge together, `floor` is told beside them.
+    """Bounds of a gate from clean estimates (one for each part of the test set) and trials; `gates` judge together.
 
+    A `floor`, what the teacher shows against itself, is told; a `binding` one of enough samples must hold as well.
     Raises ValueError without a clean estimate or if one is not finite.
     """
     if not clean or not all(estimate.finite for estimate in clean):
         raise ValueError(f"{gate}: no clean value to start from")
-    limits: dict[Side, float] = {side: _limit(gate, side, clean, trials, gates) for side in sides(gate)}
-    worst = max(
-        clean,
-        key=lambda estimate: abs(estimate.value - 1) if len(limits) > 1 else _sign(sides(gate)[0]) * estimate.value,
-    )
+    usable = binding and floor is not None and floor.finite and floor.clusters >= GATES[gate].fewest
+    passing = [*clean, floor] if usable and floor is not None else list(clean)
+    limits: dict[Side, float] = {side: _limit(gate, side, passing, trials, gates) for side in sides(gate)}
+    worst = max(clean, key=lambda estimate: _badness(gate, estimate.value))
     caught = [trial for trial in trials if any(_beyond(trial.estimate, side, limit) for side, limit in limits.items())]
     names = {trial.name for trial in caught}
-    missed = [t for t in trials if t.expected and t.strength == "medium" and t.name not in names]
-    unseparated = tuple((t.name, _images_for(gate, worst, t.estimate, gates)) for t in missed)
-    told = tuple(dict.fromkeys(trial.name for trial in caught if trial.strength == "medium"))
-    return Proposal(gate, limits.get("min"), limits.get("max"), worst, floor, told, unseparated)
+    missed = [t for t in trials if t.expected and t.strength == MEDIUM and t.name not in names]
+    unseparated = {t.name: _images_for(gate, worst, t.estimate, gates) for t in missed}
+    own = tuple(dict.fromkeys(trial.name for trial in caught if trial.expected))
+    others = len({trial.name for trial in caught if trial.strength == MEDIUM and not trial.expected})
+    bounds = limits.get("min"), limits.get("max")
+    return Proposal(gate, *bounds, worst, floor, own, others, tuple(unseparated.items()))
 
 
 def _limit(gate: str, side: Side, clean: Sequence[Estimate], trials: Sequence[Trial], gates: int) -> float:
     """The bound of one side, computed as a maximum: a minimum is the maximum of negated numbers."""
     sign = _sign(side)
     least = max(_clean_limit(gate, sign, estimate, gates) for estimate in clean)
-    if GATES[gate].better == "near 1":
+    error, ideal = max(_error(estimate, sign) for estimate in clean), _ideal(gate)
+    if ideal is not None:
         # A student may well become better than this one: what the teacher itself would show is never beyond a bound.
-        least = max(least, sign * 1.0 + max(margin_errors(gates) * _error(estimate, sign) for estimate in clean))
-    near = [min(sign * t.estimate.lower, sign * t.estimate.upper) for t in trials if t.expected]
-    beyond = [end for end in near if end > least]
-    room = (min(beyond) - least) / 2 if beyond else 0.0
-    return sign * _rounded(least, least + room, max(_error(estimate, sign) for estimate in clean))
+        least = max(least, sign * ideal + margin_errors(gates) * error)
+    near: dict[str, float] = {}
+    for trial in trials:
+        if trial.expected and trial.strength == MEDIUM:
+            end = min(sign * trial.estimate.lower, sign * trial.estimate.upper)
+            near[trial.name] = max(end, near.get(trial.name, end))  # one part of the test set is enough
+    beyond = [end for end in near.values() if end > least]
+    counted = all(estimate.method == COUNTED for estimate in clean)
+    room = (min(beyond) - least) / 2 if beyond and not counted else 0.0
+    return sign * _rounded(least, least + room, error)
+
+
+def _ideal(gate: str) -> float | None:
+    """What the teacher itself would show, where a student can pass it: ratios 1, differences of likeness 0."""
+    row = GATES[gate]
+    if row.better == "near 1":
+        return 1.0
+    return 0.0 if row.unit == "cosine" and row.better == "higher" else None
+
+
+def _badness(gate: str, value: float) -> float:
+    return abs(value - 1) if GATES[gate].better == "near 1" else _sign(sides(gate)[0]) * value
 
 
 def _clean_limit(gate: str, sign: int, estimate: Estimate, gates: int) -> float:
-    if estimate.lower == estimate.upper:
-        slack = LEVEL if GATES[gate].unit.startswith("levels") else COUNTED_SLACK * abs(estimate.value)
+    if estimate.method == COUNTED:
+        slack = LEVELS if GATES[gate].unit.startswith("levels") else COUNTED_SLACK * abs(estimate.value)
         return sign * estimate.value + slack
     return sign * estimate.value + margin_errors(gates) * _error(estimate, sign)
 
 
 def _error(estimate: Estimate, sign: int) -> float:
-    """Standard error on the side of the bound, which for skewed numbers differs from the other's."""
+    """Standard error on the side of the bound, which for skewed numbers differs from the other's.
+
+    Where a sample showed no spread at all it is taken as one sample's share of the value: that may be otherwise next
+    time. Counted numbers have none.
+    """
     end = estimate.upper if sign > 0 else estimate.lower
+    if end == estimate.value and estimate.method != COUNTED:
+        return abs(estimate.value) / estimate.clusters
     return abs(end - estimate.value) / Z
 
 
@@ -160,7 +199,8 @@ def _images_for(gate: str, clean: Estimate, defect: Estimate, gates: int) -> int
     """
     sign = 1 if defect.value > clean.value else -1
     side: Side = "max" if sign > 0 else "min"
-    start = max(sign * clean.value, sign * 1.0) if GATES[gate].better == "near 1" else sign * clean.value
+    ideal = _ideal(gate)
+    start = sign * clean.value if ideal is None else max(sign * clean.value, sign * ideal)
     gap = sign * defect.value - start
     if side not in sides(gate) or gap <= 0:
         return 0

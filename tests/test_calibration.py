@@ -43,11 +43,23 @@ def test_bound_lies_halfway_between_clean_limit_and_defect() -> None:
     assert found.catches == ("blur medium",)
 
 
-def test_mildest_defect_that_can_be_told_apart_decides() -> None:
-    far, both = (propose("perceptual_mean", [estimate(1)], None, t, 30) for t in (
-        [trial(9)], [trial(9), trial(4, "weak"), trial(1.2, "weak")]))  # fmt: skip
+def other(name: str, value: float, strength: str = "medium", expected: bool = True) -> Trial:
+    return Trial(name, strength, expected, estimate(value))
+
+
+def test_mildest_medium_defect_that_can_be_told_apart_decides() -> None:
+    near = [other("gamma", 4), other("halos", 1.2), other("blur", 2.5, "weak")]
+    far, both = (propose("perceptual_mean", [estimate(1)], None, t, 30) for t in ([trial(9)], [trial(9), *near]))
     assert far.max is not None and both.max is not None
     assert 1 + margin_errors(30) * 0.1 < both.max < 4 < far.max < 9
+    assert both.catches == ("blur medium", "gamma medium")
+    assert [name for name, _ in both.unseparated] == ["halos medium"]
+
+
+def test_defect_seen_in_one_part_of_the_test_set_is_enough() -> None:
+    both = propose("perceptual_mean", [estimate(1)] * 2, None, [trial(1.1), trial(9)], 30)
+    assert both.max is not None and both.max > 4
+    assert both.catches == ("blur medium",) and not both.unseparated
 
 
 def test_worst_part_of_the_test_set_decides() -> None:
@@ -84,16 +96,36 @@ def test_other_gates_do_not_pull_a_bound() -> None:
     alone, beside = (propose("ssim_mean", [estimate(0.9, 0.01)], None, trials, 30)
                      for trials in ([], [trial(0.2, expected=False)]))  # fmt: skip
     assert alone.min == beside.min
-    assert beside.catches == ("blur medium",)
+    assert (beside.catches, beside.others) == ((), 1)
 
 
-def test_counted_number_gets_a_level_for_other_machines() -> None:
+def test_student_as_like_the_photo_as_its_reference_passes() -> None:
+    found = propose("int8_identity_delta_mean", [estimate(0.02, 0.001)], None, [], 30)
+    assert found.min is not None and -0.02 < found.min < 0
+
+
+def test_binding_floor_must_hold_too_if_it_has_enough_samples() -> None:
+    floor = estimate(20, n=40)
+    told, held, few = (propose("psnr_mean_db", [estimate(28)], f, [], 30, binding)
+                       for f, binding in ((floor, False), (floor, True), (estimate(20, n=20), True)))  # fmt: skip
+    assert told.min is not None and held.min is not None
+    assert told.min == few.min and told.min > 25
+    assert 18 < held.min < 20
+    assert held.clean.value == 28
+
+
+def test_sample_without_spread_is_not_taken_for_certain() -> None:
+    found = propose("rank1_relative", [Estimate(1, 1, 1, 100, method="bootstrap")], None, [], 30)
+    assert found.min is not None and 0.9 < found.min < 0.95
+
+
+def test_counted_number_gets_levels_for_other_machines() -> None:
     found = propose("parity_unoptimised_levels", [Estimate.exact(0.5)], None, [], 30)
-    assert found.max == pytest.approx(1.5)
+    assert found.max == pytest.approx(2.5)
     caught = propose(
         "parity_unoptimised_levels", [Estimate.exact(0.5)], None, [Trial("a", "medium", True, Estimate.exact(9))], 30
     )
-    assert caught.max == pytest.approx(5.25, abs=0.5)
+    assert (caught.max, caught.catches) == (found.max, ("a medium",))
 
 
 def test_nothing_clean_is_a_bug() -> None:
@@ -199,7 +231,7 @@ def test_trials_of_other_seeds_or_amounts_do_not_count(
     measure(Place(at.steps, None, at.judges, 1), [("blur", "weak")], record, Progress(), 1)
     from dataclasses import replace
 
-    monkeypatch.setitem(DEFECTS, "blur", replace(DEFECTS["blur"], amounts=(0.5, 0.9, 2)))
+    monkeypatch.setitem(DEFECTS, "blur", replace(DEFECTS["blur"], amounts=(0.1, 0.9, 2)))
     measure(at, [("blur", "weak")], record, Progress(), 1)
     assert len(counted) == 3
 
