@@ -21,7 +21,9 @@ def judge(
     name: str, estimate: Estimate | None, low: float | None = None, high: float | None = None
 ) -> gates.GateResult:
     subset = "rendered" if gates.GATES[name].per_image else gates.WHOLE
-    measured = {"rendered": {}, gates.WHOLE: {}} | {subset: {name: estimate} if estimate else {}}
+    measured: dict[str, dict[str, Estimate]] = {"rendered": {}, gates.WHOLE: {}} | {
+        subset: {name: estimate} if estimate else {}
+    }
     return gates.evaluate({name: Bound(min=low, max=high)}, measured)[0]
 
 

@@ -187,7 +187,7 @@ def test_resampled_people_are_copied_whole() -> None:
 
     def statistic(copies: np.ndarray) -> np.ndarray:
         assert (copies[:, 0] == copies[:, 1]).all() and (copies[:, 3] == copies[:, 5]).all()
-        return copies @ np.arange(len(person)) / copies.sum(axis=1)
+        return np.asarray(copies @ np.arange(len(person)) / copies.sum(axis=1))
 
     assert intervals.resampled(statistic, len(person), 0, person).clusters == 20
 
