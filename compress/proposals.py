@@ -27,6 +27,7 @@ Z = NormalDist().inv_cdf(0.975)  # an end of a 95 % interval, in standard errors
 LEVELS = 2.0  # of 255, that counted differences of runtimes may move on another machine
 COUNTED_SLACK = 0.02  # of any other counted number
 COUNTED = "counted"
+SHARES = ("rank1_relative",)
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class Proposal:
         parts = [f"clean {_plain(clean.value)} ({_plain(clean.lower)} to {_plain(clean.upper)}, n {clean.n})"]
         if self.floor is not None:
             parts.append(f"teacher against itself {_plain(self.floor.lower)} to {_plain(self.floor.upper)}")
-        parts.append(" and ".join(_margin(clean, side, limit) for side, limit in self.bounds.items()))
-        others = f"{self.others} medium defects that are not its own"
-        parts.append(f"catches {', '.join([*self.catches, others])}")
+        parts.append(" and ".join(_margin(self.gate, clean, side, limit) for side, limit in self.bounds.items()))
+        own = f"catches {', '.join(self.catches)}" if self.catches else "catches no defect of its own"
+        parts.append(own + (f", and {self.others} medium ones of other gates" if self.others else ""))
         if self.unseparated:
             missed = [f"{name} ({f'about {n} images' if n else 'it does not move'})" for name, n in self.unseparated]
             parts.append(f"cannot separate {', '.join(missed)}")
@@ -119,8 +120,7 @@ def propose(
     """
     if not clean or not all(estimate.finite for estimate in clean):
         raise ValueError(f"{gate}: no clean value to start from")
-    usable = binding and floor is not None and floor.finite and floor.clusters >= GATES[gate].fewest
-    passing = [*clean, floor] if usable and floor is not None else list(clean)
+    passing = [*clean, *([floor] if binding and floor is not None and _tells(gate, floor) else [])]
     limits: dict[Side, float] = {side: _limit(gate, side, passing, trials, gates) for side in sides(gate)}
     worst = max(clean, key=lambda estimate: _badness(gate, estimate.value))
     caught = [trial for trial in trials if any(_beyond(trial.estimate, side, limit) for side, limit in limits.items())]
@@ -137,7 +137,7 @@ def _limit(gate: str, side: Side, clean: Sequence[Estimate], trials: Sequence[Tr
     """The bound of one side, computed as a maximum: a minimum is the maximum of negated numbers."""
     sign = _sign(side)
     least = max(_clean_limit(gate, sign, estimate, gates) for estimate in clean)
-    error, ideal = max(_error(estimate, sign) for estimate in clean), _ideal(gate)
+    error, ideal = max(_error(gate, estimate, sign) for estimate in clean), _ideal(gate)
     if ideal is not None:
         # A student may well become better than this one: what the teacher itself would show is never beyond a bound.
         least = max(least, sign * ideal + margin_errors(gates) * error)
@@ -168,19 +168,25 @@ def _clean_limit(gate: str, sign: int, estimate: Estimate, gates: int) -> float:
     if estimate.method == COUNTED:
         slack = LEVELS if GATES[gate].unit.startswith("levels") else COUNTED_SLACK * abs(estimate.value)
         return sign * estimate.value + slack
-    return sign * estimate.value + margin_errors(gates) * _error(estimate, sign)
+    return sign * estimate.value + margin_errors(gates) * _error(gate, estimate, sign)
 
 
-def _error(estimate: Estimate, sign: int) -> float:
+def _tells(gate: str, floor: Estimate) -> bool:
+    """Whether a floor says anything: of enough samples, with a spread."""
+    return floor.finite and floor.lower < floor.upper and floor.clusters >= GATES[gate].fewest
+
+
+def _error(gate: str, estimate: Estimate, sign: int) -> float:
     """Standard error on the side of the bound, which for skewed numbers differs from the other's.
 
-    Where a sample showed no spread at all it is taken as one sample's share of the value: that may be otherwise next
-    time. Counted numbers have none.
+    Of a share, and of what showed no spread at all, it is at least that of one sample more or less: a miss that was not
+    seen may be seen next time. Counted numbers have none.
     """
     end = estimate.upper if sign > 0 else estimate.lower
-    if end == estimate.value and estimate.method != COUNTED:
-        return abs(estimate.value) / estimate.clusters
-    return abs(end - estimate.value) / Z
+    error = abs(end - estimate.value) / Z
+    if gate in SHARES or (error == 0 and estimate.method != COUNTED):
+        return max(error, abs(estimate.value) / estimate.clusters)
+    return error
 
 
 def _sign(side: Side) -> int:
@@ -204,7 +210,7 @@ def _images_for(gate: str, clean: Estimate, defect: Estimate, gates: int) -> int
     gap = sign * defect.value - start
     if side not in sides(gate) or gap <= 0:
         return 0
-    needed = margin_errors(gates) * _error(clean, sign) + Z * _error(defect, -sign)
+    needed = margin_errors(gates) * _error(gate, clean, sign) + Z * _error(gate, defect, -sign)
     return math.ceil(clean.n * (needed / gap) ** 2)
 
 
@@ -216,8 +222,8 @@ def _rounded(least: float, wanted: float, error: float) -> float:
     return rounded if rounded >= least else math.ceil(least / step) * step
 
 
-def _margin(clean: Estimate, side: Side, limit: float) -> str:
-    error = _error(clean, _sign(side))
+def _margin(gate: str, clean: Estimate, side: Side, limit: float) -> str:
+    error = _error(gate, clean, _sign(side))
     away = abs(limit - clean.value)
     return f"{side} {away / error:.1f} standard errors away" if error > 0 else f"{side} {_plain(away)} away"
 

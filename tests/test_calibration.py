@@ -112,11 +112,14 @@ def test_binding_floor_must_hold_too_if_it_has_enough_samples() -> None:
     assert told.min == few.min and told.min > 25
     assert 18 < held.min < 20
     assert held.clean.value == 28
+    flat = propose("psnr_mean_db", [estimate(28)], Estimate(20, 20, 20, 40), [], 30, True)
+    assert flat.min == told.min
 
 
 def test_sample_without_spread_is_not_taken_for_certain() -> None:
-    found = propose("rank1_relative", [Estimate(1, 1, 1, 100, method="bootstrap")], None, [], 30)
-    assert found.min is not None and 0.9 < found.min < 0.95
+    for lower in (1.0, 0.9999):
+        found = propose("rank1_relative", [Estimate(1, lower, 1, 100, method="bootstrap")], None, [], 30)
+        assert found.min is not None and 0.9 < found.min < 0.95
 
 
 def test_counted_number_gets_levels_for_other_machines() -> None:
