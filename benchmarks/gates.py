@@ -90,9 +90,9 @@ def bounds_of(run: Run, file: Path | None, wanted: frozenset[str]) -> dict[str, 
 
 
 def named(which: Which, results: Sequence[gates.GateResult]) -> list[str]:
-    """The gates that should name a defect and do."""
-    expected = DEFECTS[which[0]].caught_by
-    return list(dict.fromkeys(result.name for result in fired(results) if result.name in expected))
+    """The gates that should name a defect and do, the most specific first."""
+    names = {result.name for result in fired(results)}
+    return [gate for gate in DEFECTS[which[0]].caught_by if gate in names]
 
 
 def state_of(results: Sequence[gates.GateResult]) -> str:

@@ -32,7 +32,7 @@ _STEADY = (
 )  # fmt: skip
 _GAPS = ("group_psnr_gap_db", "group_perceptual_gap", "group_identity_gap")
 _PERSON = ("identity_delta_mean", "identity_delta_p5", "rank1_relative")
-_VARIETY = ("diversity_ratio", "rank1_relative", "identity_delta_mean", "kid_delta_upper", "sliced_wasserstein")
+_VARIETY = ("rank1_relative", "diversity_ratio", "identity_delta_mean", "kid_delta_upper", "sliced_wasserstein")
 
 DEFECTS: dict[str, Defect] = {
     "blur": PictureDefect(
