@@ -168,8 +168,8 @@ def _identities(table: Table, seed: int, person: Clusters) -> dict[str, Estimate
     photo, student, teacher = (_floats(table, f"identity_{who}") for who in ("photo", "student", "teacher"))
     found = {who: identity.rank1(photo, of, person) for who, of in (("student", student), ("teacher", teacher))}
     numbers = {
-        "rank1_relative": identity.rank1_relative(found["student"], found["teacher"], seed, person),
-        "rank1_teacher": intervals.mean(found["teacher"], seed, person),
+        "rank1_relative": identity.rank1_relative(found["student"], found["teacher"], person),
+        "rank1_teacher": intervals.share(found["teacher"], person),
     }
     if "identity_float" in table:
         lost = identity.delta(photo, student, _floats(table, "identity_float"))

@@ -215,7 +215,7 @@ def test_rank1_among_photos_of_one_person_is_refused() -> None:
 
 def test_rank1_relative_to_a_lost_teacher_is_refused() -> None:
     with pytest.raises(ValueError, match="no picture of the teacher finds its photo"):
-        identity.rank1_relative(np.ones(3), np.zeros(3), 0)
+        identity.rank1_relative(np.ones(3), np.zeros(3))
 
 
 def test_latency_takes_turns_and_drops_the_warm_up() -> None:
