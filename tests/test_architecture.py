@@ -105,7 +105,7 @@ def test_no_pickle_and_no_yaml_that_builds_objects() -> None:
 
 
 def test_broad_except_stands_only_at_borders() -> None:
-    # The run loop explains whatever a stage throws, the stopwatch notes its time; the reading thread hands what it met to its consumer.
+    # The run loop explains whatever a stage throws, the stopwatch notes its time; the reading thread hands it on.
     borders = {"compress.run", "compress.folder", "compress.batches"}
     for path in SOURCES:
         for node in ast.walk(parsed(path)):
