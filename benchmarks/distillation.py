@@ -23,13 +23,13 @@ from torch import nn
 
 import students
 import teachers
-from compress.batches import Batch, Batches
 from compress.context import Context
-from compress.losses import distillation_loss
 from compress.recipe import DistillSettings, Loss
 from compress.shards import Shards, ShardWriter
 from compress.stages import distill, targets
-from compress.training import autocast
+from compress.training.batches import Batch, Batches
+from compress.training.loop import autocast
+from compress.training.losses import distillation_loss
 
 SIZE, BATCH, SAMPLES, WARM_UP = 128, 16, 64, 2
 WEIGHTS: dict[Loss, float] = {"pixel": 10, "haar": 5, "maps": 5, "taps": 0.01}

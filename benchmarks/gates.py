@@ -1,7 +1,7 @@
 """Proof that the gates work: every planted defect at every strength on a finished tier, judged by the recipe's gates.
 
 Each strong and each medium defect must be refused, and by a gate that names it: which those are was decided before
-anything was measured (`compress.defects`). Takes the exported file and the test set of a run, measures as the verify
+anything was measured (`judging.defects`). Takes the exported file and the test set of a run, measures as the verify
 stage does, in two processes, and goes on where it was interrupted. False alarms and the truth of the intervals are the
 business of benchmarks/intervals.py. Exit code 1 if a medium or strong defect is not named.
 
@@ -27,18 +27,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import yaml
 
-from compress import gates
 from compress.artifact import write_json, write_text
-from compress.calibration import measurable
 from compress.context import Progress
-from compress.defects import DEFECTS, STRENGTHS
-from compress.defects.campaign import CLEAN, FOLDER, RECORD, Place, Which, measure
-from compress.defects.scene import Strength
-from compress.defects.trials import Measured, TestSteps, fired, judge
 from compress.errors import InputError, KcompressError
+from compress.judging import gates
+from compress.judging.calibration import measurable
+from compress.judging.defects import DEFECTS, STRENGTHS
+from compress.judging.defects.campaign import CLEAN, FOLDER, RECORD, Place, Which, measure
+from compress.judging.defects.scene import Strength
+from compress.judging.defects.trials import Measured, TestSteps, fired, judge
 from compress.plan import KEY_DIGITS
 from compress.recipe import GateSettings, VerifyStep
-from compress.sheets import Row, contact_sheet
+from compress.reporting.sheets import Row, contact_sheet
 
 BEGIN, END = "<!-- planted defects: begin -->", "<!-- planted defects: end -->"
 ALL: list[Which] = [(CLEAN, "weak"), *((defect, strength) for defect in DEFECTS for strength in STRENGTHS)]

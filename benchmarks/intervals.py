@@ -28,12 +28,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from compress import evaluation, gates, groups, judging, steadying
 from compress.artifact import Artifact
-from compress.candidate import open_folder
 from compress.context import Context, Progress
-from compress.metrics import identity
-from compress.metrics.estimate import Estimate
+from compress.judging import evaluation, gates, groups, measuring, steadying
+from compress.judging.candidate import open_folder
+from compress.judging.metrics import identity
+from compress.judging.metrics.estimate import Estimate
 from compress.plan import STAGES, Plan, plan
 from compress.recipe import JudgeSettings, MotionStep, SteadinessSettings, VerifyStep
 from compress.shards import Shards
@@ -67,7 +67,7 @@ def make_pool(folder: Path, recipe: Path, export: Path, images: int, changed: in
     features = evaluation.open_features(folder / "test-features", judges)
     test = evaluation.TestSet(Shards(folder / "test-inputs"), Shards(folder / "test-targets"), features)
     student, float_student = open_folder(export)
-    seen = judging.look(test, folder / "test-motion", student, float_student, judges, context)
+    seen = measuring.look(test, folder / "test-motion", student, float_student, judges, context)
     for name in TABLES:
         np.savez(folder / f"{name}.npz", **getattr(seen, name))
 
@@ -206,10 +206,10 @@ def bounds_of(recipe: Path, tier: str) -> dict[str, gates.Bound]:
 
 def judged(tables: Mapping[str, Table], bounds: Mapping[str, gates.Bound], seed: int) -> list[gates.GateResult]:
     """What the product says of one test set."""
-    seen = judging.Seen(tables["stills"], tables["moving"])
+    seen = measuring.Seen(tables["stills"], tables["moving"])
     rows = {gates.PARTS[0]: np.arange(len(tables["stills"]["person"]))}
     with_groups = any(gates.GATES[name].needs == "groups" for name in bounds)
-    return gates.evaluate(bounds, judging.summarise(seen, rows, seed, with_groups))
+    return gates.evaluate(bounds, measuring.summarise(seen, rows, seed, with_groups))
 
 
 def show_alarms(verdicts: Iterable[list[gates.GateResult]]) -> None:

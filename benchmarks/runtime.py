@@ -24,9 +24,10 @@ import torch
 from torch import nn
 
 import students
-from compress import fused, onnx_files, parity, qdq, quantization
-from compress.candidate import Candidate, tensor_of
-from compress.metrics import latency
+from compress.exporting import fused, onnx_files, parity
+from compress.judging.candidate import Candidate, tensor_of
+from compress.judging.metrics import latency
+from compress.shrinking import qdq, quantization
 
 PHOTO, ROUNDS, OPSET, SEED = 512, 60, 18, 0
 CORE_RATIO, WHOLE_MS, FUSED_MS = 1.8, 12.0, 4.0

@@ -160,8 +160,8 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from compress.context import Progress
+    from compress.planning.verification import verification_plan
     from compress.run import verify
-    from compress.verification import verification_plan
 
     names = ("candidate", "tier", "float_file", "input_range", "output_range", "layout", "without")
     plan = verification_plan(options.recipe, **{name: getattr(options, name) for name in names})
@@ -170,8 +170,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from compress.artifact import write_text
-    from compress.comparison import compare
-    from compress.comparison_text import markdown, table
+    from compress.reporting.comparison import compare
+    from compress.reporting.comparison_text import markdown, table
 
     found = compare(options.runs)
     for line in table(found):
@@ -179,7 +179,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.markdown:
         write_text(options.markdown, markdown(found))
     if options.out:
-        from compress.comparison_page import render
+        from compress.reporting.comparison_page import render
 
         write_text(options.out, render(found))
     return EXIT_GATE_FAILED if options.fail_on_worse and found.changed("worse") else EXIT_PASSED
@@ -187,11 +187,11 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _calibrate(options: argparse.Namespace) -> int:
     from compress.artifact import write_text
-    from compress.calibration import calibrate
     from compress.context import Progress
-    from compress.reading import load
+    from compress.judging.calibration import calibrate
+    from compress.planning.reading import load
+    from compress.planning.verification import chosen_tier
     from compress.run import carry_out
-    from compress.verification import chosen_tier
 
     tier = chosen_tier(load(options.recipe), options.tier)
     proposals = calibrate(options.recipe, tier, options.runs, Progress(), carry_out)
@@ -205,7 +205,8 @@ def _calibrate(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     import json
 
-    from compress import reading, verdict
+    from compress.judging import verdict
+    from compress.planning import reading
 
     print(json.dumps((verdict if options.of == "verdict" else reading).schema(), indent=2))
     return EXIT_PASSED
@@ -219,7 +220,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _stylize(options: argparse.Namespace) -> int:
-    from compress.stylize import stylize
+    from compress.photographs.stylize import stylize
 
     return stylize(options.model, options.photos, options.out)
 

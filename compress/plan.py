@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from compress.context import duration
-from compress.estimate import seconds_of
-from compress.reading import load
+from compress.planning.estimate import seconds_of
+from compress.planning.reading import load
+from compress.planning.survey import Survey, survey
 from compress.recipe import (
     DistillStep,
     Gate,
@@ -31,11 +32,10 @@ from compress.recipe import (
     TierSettings,
     VerifyStep,
 )
-from compress.survey import Survey, survey
 
 KEY_DIGITS = 12
 VARIANTS = 5
-"""Changed versions of a photo that the motion stage draws; a test compares this with `compress.variants`."""
+"""Changed versions of a photo that the motion stage draws; a test compares this with `judging.variants`."""
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress import artifact, formats, verdict
+from compress import artifact
 from compress.artifact import Artifact
 from compress.errors import StorageError
+from compress.judging import verdict
+from compress.judging.verdict import RunVerdict, Verdict
 from compress.plan import Plan, Step
-from compress.verdict import RunVerdict, Verdict
-from compress.verification import candidate_file, candidate_name
+from compress.planning.verification import candidate_file, candidate_name
+from compress.reporting import formats
 
 MODEL, CORE = "model.onnx", "core.onnx"
 """The whole student, and the part before the compositor, which students that draw RGB do not have."""

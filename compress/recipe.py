@@ -1,7 +1,7 @@
 """The recipe: one frozen section per stage, unit and range beside each field.
 
 Two kinds of recipe share the file format: `Recipe` (a teacher compressed into tiers) and `TeacherRecipe` (the training
-of a teacher). Reading a file into them, with all its problems at once, is `compress.reading`; what follows from a
+of a teacher). Reading a file into them, with all its problems at once, is `planning.reading`; what follows from a
 recipe is `compress.plan`. No field has a hidden meaning: an absent field has the default that stands here.
 """
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compress.candidate import bytes_of, tensor_of
-from compress.judges import Judges
+from compress.judging.candidate import bytes_of, tensor_of
+from compress.judging.judges import Judges
+from compress.judging.testset import Batch, TestSet
 from compress.shards import Shards, ShardWriter
-from compress.testset import Batch, TestSet
 
 SIDE = 32
 POINTS = np.array([[8, 12], [24, 12], [16, 18], [10, 24], [22, 24]], np.float32)

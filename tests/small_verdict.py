@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import small_line
-from compress import verdict
 from compress.artifact import Artifact, write_json
 from compress.context import Context
-from compress.verdict import Verdict
+from compress.judging import verdict
+from compress.judging.verdict import Verdict
 
 VALUES = {"passed": 21.0, "failed": 18.0, "undecided": 20.5}
 

@@ -10,11 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from compress import admission, onnx_files
-from compress.admission import Options, admit
-from compress.candidate import Candidate
 from compress.errors import InputError
-from compress.signature import INPUT_RANGES, OUTPUT_RANGES, Signature, normalised
+from compress.exporting import onnx_files
+from compress.judging import admission
+from compress.judging.admission import Options, admit
+from compress.judging.candidate import Candidate
+from compress.judging.signature import INPUT_RANGES, OUTPUT_RANGES, Signature, normalised
 from tiny_onnx import FREE, exported, model, node, saved
 
 SIDE = 32

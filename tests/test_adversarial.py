@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from compress import adversarial, networks
-from compress.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
+from compress import networks
 from compress.networks.lite0 import EfficientNetLite0
+from compress.teaching import adversarial
+from compress.teaching.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
 
 SIZE = 32
 

@@ -17,10 +17,13 @@ import torch
 import compress
 import students
 import teachers
-from compress import gates, macs, photos, survey
-from compress.estimate import core_macs
+from compress.judging import gates
+from compress.photographs import photos
 from compress.plan import STAGES, plan
+from compress.planning import survey
+from compress.planning.estimate import core_macs
 from compress.recipe import Gate, Recipe, StudentSettings
+from compress.shrinking import macs
 
 ROOT = Path(compress.__file__).parent.parent
 PACKAGES = {name: Path(package.__file__).parent for name, package in
@@ -29,8 +32,10 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 SOURCES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
 # Each layer may import those before it.
 LAYERS = ["recipe", "plan", "stages", "run", "cli"]
-LEAN = ["errors", "artifact", "context", "document", "recipe", "conflicts", "reading", "survey", "estimate", "plan",
-        "publish", "run", "folder", "process", "cli", "gates", "verdict", "formats", "verification"]  # fmt: skip
+LEAN = ["errors", "artifact", "context", "recipe", "plan", "publish", "run", "folder", "process", "cli",
+        "planning/document", "planning/conflicts", "planning/reading", "planning/survey", "planning/estimate",
+        "planning/teacher_files", "planning/verification", "judging/gates", "judging/gate_table", "judging/verdict",
+        "reporting/formats"]  # fmt: skip
 HEAVY = {"torch", "numpy", "numba", "cv2", "onnx", "onnxruntime", "nncf", "torch_pruning", "PIL", "rich", "jinja2"}
 
 
@@ -49,7 +54,7 @@ def imports(tree: ast.AST, deep: bool = True) -> Iterator[str]:
 
 
 def within(name: str, modules: Sequence[str]) -> bool:
-    """Whether a dotted name is one of the modules or in one: `compress.runtimes` is not in `compress.run`."""
+    """Whether a dotted name is one of the modules or in one: `judging.runtimes` is not in `compress.run`."""
     return any(name == module or name.startswith(f"{module}.") for module in modules)
 
 
@@ -106,7 +111,7 @@ def test_no_pickle_and_no_yaml_that_builds_objects() -> None:
 
 def test_broad_except_stands_only_at_borders() -> None:
     # The run loop explains whatever a stage throws, the stopwatch notes its time; the reading thread hands it on.
-    borders = {"compress.run", "compress.folder", "compress.batches"}
+    borders = {"compress.run", "compress.folder", "compress.training.batches"}
     for path in SOURCES:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ExceptHandler):
@@ -164,7 +169,7 @@ def test_survey_lists_the_photographs_that_are_read(tmp_path: Path) -> None:
 
 
 def test_prune_offers_the_importances_that_exist() -> None:
-    from compress import importance
+    from compress.shrinking import importance
 
     offered = set(Recipe.model_json_schema()["$defs"]["PruneSettings"]["properties"]["importance"]["enum"])
     assert offered == set(importance.IMPORTANCES)

@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from compress import batches
-from compress.batches import Batches, Window
 from compress.errors import InputError, StageError
 from compress.shards import Shards, ShardWriter
+from compress.training import batches
+from compress.training.batches import Batches, Window
 from students import composite
 
 SIZE = 32

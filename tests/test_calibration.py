@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 import small_test_set as small
-from compress import calibration, gates, noise_floors, proposals
 from compress.artifact import Artifact
-from compress.calibration import Proposals, calibrate, propose_all
 from compress.context import Context, Progress
-from compress.defects import DEFECTS, campaign
-from compress.defects.campaign import CLEAN, Place, measure
-from compress.defects.trials import Ground, TestSteps, fired, judge
 from compress.errors import StageError
-from compress.metrics import intervals
-from compress.metrics.estimate import Estimate
-from compress.proposals import Trial, margin_errors, propose
+from compress.judging import calibration, gates, noise_floors, proposals
+from compress.judging.calibration import Proposals, calibrate, propose_all
+from compress.judging.defects import DEFECTS, campaign
+from compress.judging.defects.campaign import CLEAN, Place, measure
+from compress.judging.defects.trials import Ground, TestSteps, fired, judge
+from compress.judging.metrics import intervals
+from compress.judging.metrics.estimate import Estimate
+from compress.judging.proposals import Trial, margin_errors, propose
+from compress.judging.variants import KINDS, change
 from compress.recipe import GateSettings, JudgeSettings
 from compress.shards import Shards, ShardWriter
-from compress.variants import KINDS, change
 
 SIDE = small.SIDE
 
@@ -310,7 +310,7 @@ def test_proposals_say_what_cannot_be_measured(tmp_path: Path, counted: list[cam
 
 
 def test_gates_that_the_test_set_cannot_tell_are_not_asked_for(tmp_path: Path) -> None:
-    from compress.facts import CATEGORIES
+    from compress.judging.facts import CATEGORIES
 
     with ShardWriter(tmp_path / "unknown") as writer:
         for row in range(40):

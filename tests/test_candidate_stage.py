@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from compress import candidate
 from compress.artifact import Artifact, hash_file
-from compress.candidate import bytes_of
 from compress.context import Context
 from compress.errors import InputError, StageError
+from compress.judging import candidate
+from compress.judging.candidate import bytes_of
 from compress.recipe import CandidateStep
 from compress.shards import ShardWriter
 from compress.stages import candidate as stage

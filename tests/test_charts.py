@@ -7,9 +7,9 @@ from itertools import combinations
 
 import pytest
 
-from compress import charts, scatter
-from compress.charts import Axis, Interval
-from compress.scatter import Point, Reference
+from compress.reporting import charts, scatter
+from compress.reporting.charts import Axis, Interval
+from compress.reporting.scatter import Point, Reference
 
 
 def attribute(svg: str, kind: str, name: str) -> list[float]:

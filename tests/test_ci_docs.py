@@ -16,7 +16,7 @@ import small_line
 import small_model
 from compress.cli import parser
 from compress.errors import InputError
-from compress.verification import verification_plan
+from compress.planning.verification import verification_plan
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")

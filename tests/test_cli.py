@@ -191,7 +191,7 @@ def test_calibrate_prints_and_writes_what_is_proposed(
         asked.append(arguments)
         return SimpleNamespace(table=lambda: ["why"], yaml=lambda: "gates: {}\n")
 
-    monkeypatch.setitem(sys.modules, "compress.calibration", SimpleNamespace(calibrate=calibrate))
+    monkeypatch.setitem(sys.modules, "compress.judging.calibration", SimpleNamespace(calibrate=calibrate))
     recipe, out = small_line.recipe(tmp_path), tmp_path / "gates.yaml"
     assert cli.main(["calibrate", str(recipe), "--tier", "npu", "--runs", "r", "--out", str(out)]) == 0
     assert (capsys.readouterr().out, out.read_text()) == ("why\n", "gates: {}\n")

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from compress import comparison, pairing, verdict
 from compress.artifact import write_json
-from compress.comparison import Change, Comparison, compare
-from compress.comparison_text import markdown, table
 from compress.errors import InputError, StorageError
+from compress.judging import verdict
+from compress.reporting import comparison, pairing
+from compress.reporting.comparison import Change, Comparison, compare
+from compress.reporting.comparison_text import markdown, table
 from small_verdict import gate, small
 
 IMAGES = 120

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from compress import verdict
-from compress.comparison import Change, Comparison, Direction, Row
-from compress.comparison_page import render
-from compress.records import Reading
+from compress.judging import verdict
+from compress.reporting.comparison import Change, Comparison, Direction, Row
+from compress.reporting.comparison_page import render
+from compress.reporting.records import Reading
 
 SHA = "0123456789abcdef" * 4
 

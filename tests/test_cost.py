@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import students
-from compress import cost, macs, onnx_files, peak_memory
 from compress.artifact import write_json
 from compress.errors import InputError, StageError
-from compress.metrics.estimate import Estimate
-from compress.signature import Signature
+from compress.exporting import onnx_files
+from compress.judging import cost, peak_memory
+from compress.judging.metrics.estimate import Estimate
+from compress.judging.signature import Signature
+from compress.shrinking import macs
 from tiny_onnx import FREE, exported, model, node, saved
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)

@@ -11,8 +11,8 @@ from types import SimpleNamespace as Bound
 import numpy as np
 import pytest
 
-from compress import gates
-from compress.metrics.estimate import Estimate
+from compress.judging import gates
+from compress.judging.metrics.estimate import Estimate
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "intervals.py"
 

@@ -10,12 +10,12 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress import defects
-from compress.defects import DEFECTS, STRENGTHS, Defective, models, pictures
-from compress.defects.scene import First, ModelDefect, PictureDefect, Scene, hit
 from compress.errors import InputError
-from compress.evaluation import CATEGORIES, Batch
-from compress.gates import GATES
+from compress.judging import defects
+from compress.judging.defects import DEFECTS, STRENGTHS, Defective, models, pictures
+from compress.judging.defects.scene import First, ModelDefect, PictureDefect, Scene, hit
+from compress.judging.evaluation import CATEGORIES, Batch
+from compress.judging.gates import GATES
 
 SIDE, COUNT = 64, 12
 OF_MODELS = [name for name, defect in DEFECTS.items() if isinstance(defect, ModelDefect)]

@@ -9,11 +9,11 @@ from types import ModuleType
 
 import pytest
 
-from compress import gates
-from compress.defects import DEFECTS, STRENGTHS
-from compress.defects.campaign import CLEAN
 from compress.errors import InputError
-from compress.metrics.estimate import Estimate
+from compress.judging import gates
+from compress.judging.defects import DEFECTS, STRENGTHS
+from compress.judging.defects.campaign import CLEAN
+from compress.judging.metrics.estimate import Estimate
 from compress.recipe import GateSettings
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "gates.py"

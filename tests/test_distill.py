@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 import students
-from compress import networks, training
+from compress import networks
 from compress.artifact import Artifact
-from compress.batches import Batch, Batches
 from compress.context import Context
 from compress.errors import InputError, NonFiniteError, StageError
 from compress.recipe import DistillSettings, DistillStep, StudentSettings
 from compress.shards import ShardWriter
 from compress.stages import distill
+from compress.training import loop as training
+from compress.training.batches import Batch, Batches
 
 SIZE, COUNT = 32, 12
 STUDENT = StudentSettings(width=8, core_resolution=32, blocks=1)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import small_test_set as small
-from compress import description, evaluation, gates
 from compress.context import Context
 from compress.errors import InputError, StageError, StorageError
-from compress.evaluation import Batch
+from compress.judging import description, evaluation, gates
+from compress.judging.evaluation import Batch
 from compress.shards import Shards, ShardWriter
 from small_test_set import Gain
 

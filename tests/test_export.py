@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 import students
-from compress import compositor_graph, lowering, onnx_files, parity, quantization
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError, StageError
+from compress.exporting import compositor_graph, lowering, onnx_files, parity
 from compress.recipe import ExportSettings
 from compress.shards import ShardWriter
+from compress.shrinking import quantization
 from compress.stages import export
 from students import rgb
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from compress import photos
 from compress.errors import InputError
 from compress.faces import PairRenderer, render_many
 from compress.faces.materials import LABELS
 from compress.faces.sheet import arrange, render_sheet
+from compress.photographs import photos
 
 Sample = dict[str, npt.NDArray[Any]]
 SIZE = 64

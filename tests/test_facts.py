@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from compress import facts
 from compress.errors import InputError
-from compress.facts import Facts
+from compress.judging import facts
+from compress.judging.facts import Facts
 
 PHOTOS = [Path("/album/anna/1.jpg"), Path("/album/anna/2.jpg"), Path("/album/ben.jpg")]
 NAMES = {path: f"album/{path.relative_to('/album')}" for path in PHOTOS}

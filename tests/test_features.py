@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import small_test_set as small
-from compress import description
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import StorageError
+from compress.judging import description
+from compress.judging.testset import TestSet
 from compress.recipe import JudgeSettings
 from compress.shards import Shards
 from compress.stages import features
-from compress.testset import TestSet
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_features_resume_behind_the_last_whole_shard(
     inputs: dict[str, Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "SHARD_SIZE", 4)
-    monkeypatch.setattr("compress.testset._BATCH_PIXELS", 4 * small.SIDE**2)
+    monkeypatch.setattr("compress.judging.testset._BATCH_PIXELS", 4 * small.SIDE**2)
     rows: list[int] = []
     whole = description.describe
 

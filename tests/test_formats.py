@@ -7,8 +7,9 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from compress import formats, verdict
-from compress.verdict import BoundRecord, RunVerdict
+from compress.judging import verdict
+from compress.judging.verdict import BoundRecord, RunVerdict
+from compress.reporting import formats
 from small_verdict import gate, small
 
 COUNTED = {"value": 2e6, "lower": 2e6, "upper": 2e6, "unit": "bytes", "method": "counted", "subset": "model"}

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 import students
-from compress import fused
+from compress.exporting import fused
 
 # Both compute in float32 in another order, so a value at the edge between two levels may fall to either side.
 LEVELS = 1

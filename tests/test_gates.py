@@ -8,11 +8,11 @@ from types import SimpleNamespace as Bound
 import numpy as np
 import pytest
 
-from compress import gates
 from compress.errors import InputError, StageError
-from compress.metrics import intervals
-from compress.metrics.estimate import Estimate
-from compress.verdict import GateRecord
+from compress.judging import gates
+from compress.judging.metrics import intervals
+from compress.judging.metrics.estimate import Estimate
+from compress.judging.verdict import GateRecord
 
 GOOD = Estimate(30.0, 29.0, 31.0, 100)
 

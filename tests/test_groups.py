@@ -7,10 +7,10 @@ from types import SimpleNamespace as Bound
 import numpy as np
 import pytest
 
-from compress import gates, groups
 from compress.errors import StageError
-from compress.facts import CATEGORIES
-from compress.verdict import GroupRecord
+from compress.judging import gates, groups
+from compress.judging.facts import CATEGORIES
+from compress.judging.verdict import GroupRecord
 
 IMAGES = 160
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import faces, photos
+from compress import faces
 from compress.context import Context
 from compress.errors import InputError
-from compress.facts import Facts
-from compress.photos import Face
+from compress.judging.facts import Facts
+from compress.photographs import photos
+from compress.photographs.photos import Face
 from compress.recipe import InputSettings
 from compress.shards import Shards, ShardWriter
 from compress.stages import inputs

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from compress.metrics import intervals, resampling
-from compress.metrics.estimate import Estimate
+from compress.judging.metrics import intervals, resampling
+from compress.judging.metrics.estimate import Estimate
 
 REPEATS = 150
 # 150 repeats at 95 %: fewer than 89 % or all of them are about 3 standard errors away.

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from compress import losses
-from compress.batches import Batch
 from compress.recipe import Loss
+from compress.training import losses
+from compress.training.batches import Batch
 from students import StudentOutput
 
 EXACT = 1e-6  # float32 rounding of sums of a few dozen terms

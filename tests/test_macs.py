@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from compress import macs
 from compress.errors import StageError
+from compress.shrinking import macs
 
 
 class Functional(nn.Module):

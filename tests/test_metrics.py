@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from compress.metrics import distribution, fidelity, identity, latency
+from compress.judging.metrics import distribution, fidelity, identity, latency
 
 EXACT = 1e-9  # double precision on both sides
 

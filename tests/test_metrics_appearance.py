@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import wasserstein_distance
 
 import compress
-from compress.metrics import colour, landmarks, style, texture
+from compress.judging.metrics import colour, landmarks, style, texture
 
 # Lab, Lab and CIEDE2000. Source: Sharma, Wu and Dalal 2005, table 1, all 34 pairs.
 PUBLISHED = """

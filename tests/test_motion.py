@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compress import faces, gates, steadying
+from compress import faces
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError, StageError
-from compress.evaluation import Batch, TestSet
-from compress.facts import Facts, fields
+from compress.judging import gates, steadying
+from compress.judging.evaluation import Batch, TestSet
+from compress.judging.facts import Facts, fields
+from compress.judging.variants import KINDS
 from compress.recipe import MotionStep, SteadinessSettings, TeacherSettings
 from compress.shards import Sample, Shards, ShardWriter
 from compress.stages import motion
-from compress.teacher import Drawn
-from compress.variants import KINDS
+from compress.teaching.source import Drawn
 
 SIZE, PHOTOS = 32, 6
 STRIPES = 0.1  # levels: of an odd number of columns one stripe is left over

@@ -10,8 +10,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from compress import macs, onnx_cost, onnx_files
 from compress.errors import StageError
+from compress.exporting import onnx_cost, onnx_files
+from compress.shrinking import macs
 from tiny_onnx import exported, model, node, saved
 
 SIDE = 48

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from compress import alignment, photos
 from compress.errors import InputError
+from compress.photographs import alignment, photos
 
 JPEG_LEVELS = 12  # quality 95, chroma at half resolution, smooth picture
 RESAMPLED_LEVELS = 3  # two interpolations of a smooth picture

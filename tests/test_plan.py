@@ -9,7 +9,7 @@ import pytest
 import small_line
 from compress.errors import RecipeError
 from compress.plan import Plan, plan, table
-from compress.survey import shipped_teachers
+from compress.planning.survey import shipped_teachers
 
 TIER_STEPS = ["distill", "prune", "finetune", "quantize", "export", "verify"]
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import students
-from compress import channel_groups, importance, macs, pruning
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError, StageError
 from compress.recipe import PruneSettings
 from compress.shards import ShardWriter
+from compress.shrinking import channel_groups, importance, macs, pruning
 from compress.stages import prune
 
 

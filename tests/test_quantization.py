@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 import students
-from compress import hooks, quantization
 from compress.errors import StageError, StorageError
-from compress.fakequant import WEIGHTS, FakeQuantizer, Grid
+from compress.shrinking import hooks, quantization
+from compress.shrinking.fakequant import WEIGHTS, FakeQuantizer, Grid
 
 SIGNED = Grid(0, 255, zero_point=100)
 UNSIGNED = Grid(0, 255)

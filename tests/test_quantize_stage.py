@@ -13,15 +13,16 @@ import torch
 from torch import Tensor, nn
 
 import students
-from compress import networks, quantization
+from compress import networks
 from compress.artifact import Artifact
-from compress.batches import Batch, Batches
 from compress.context import Context
 from compress.errors import InputError, NonFiniteError
 from compress.recipe import QuantizeSettings
 from compress.shards import Shards, ShardWriter
+from compress.shrinking import quantization
 from compress.stages import quantize
-from compress.training import CHECKPOINT, Checkpoints
+from compress.training.batches import Batch, Batches
+from compress.training.loop import CHECKPOINT, Checkpoints
 
 COUNT = 20
 WEIGHTS: Any = {"pixel": 10, "haar": 5, "maps": 5, "taps": 0.01, "identity": 1}

@@ -10,7 +10,7 @@ import yaml
 
 import small_line
 from compress.errors import RecipeError
-from compress.reading import load, schema
+from compress.planning.reading import load, schema
 from compress.recipe import Recipe, TeacherRecipe
 
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import teachers
-from compress import gates, sheets, tier_page, verdict
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import StageError, StorageError
-from compress.measured_page import STEADY
+from compress.judging import gates, verdict
 from compress.recipe import ReportStep
+from compress.reporting import sheets, tier_page
+from compress.reporting.measured_page import STEADY
 from compress.stages import report
 
 SHA = "0123456789abcdef" * 4

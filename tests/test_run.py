@@ -15,12 +15,13 @@ import pytest
 import small_line
 import small_model
 import small_verdict
-from compress import artifact, verdict
+from compress import artifact
 from compress.context import Progress
 from compress.errors import InputError, KcompressError, NonFiniteError, StageError, StorageError
+from compress.judging import verdict
 from compress.plan import plan
+from compress.planning.verification import verification_plan
 from compress.run import carry_out, run, states, verify
-from compress.verification import verification_plan
 
 
 @pytest.fixture(autouse=True)

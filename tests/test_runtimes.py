@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 import pytest
 
-from compress import parity, runtimes
-from compress.candidate import Candidate
 from compress.errors import MissingExtraError, StageError
+from compress.exporting import parity
+from compress.judging import runtimes
+from compress.judging.candidate import Candidate
 from tiny_onnx import FREE, model, node, saved
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)

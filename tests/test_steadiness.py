@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compress.alignment import resample
-from compress.metrics.steadiness import MARGIN, equivariance_error, flicker_error, follow, shown
-from compress.variants import MOVED, STILL
+from compress.judging.metrics.steadiness import MARGIN, equivariance_error, flicker_error, follow, shown
+from compress.judging.variants import MOVED, STILL
+from compress.photographs.alignment import resample
 
 SIZE = 48
 

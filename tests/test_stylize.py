@@ -13,11 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import teachers
-from compress import artifact, cli, photos
+from compress import artifact, cli
 from compress.errors import InputError, StorageError
 from compress.faces import PairRenderer
-from compress.stylize import stylize
-from compress.stylizers import open_model
+from compress.photographs import photos
+from compress.photographs.stylize import stylize
+from compress.photographs.stylizers import open_model
 
 ROUNDING_LEVELS = 1
 TILT_DEGREES = 4.0  # the detector alone is 15 degrees off

@@ -19,7 +19,7 @@ from compress.errors import InputError, NonFiniteError, StageError
 from compress.recipe import TeacherSettings
 from compress.shards import Shards, ShardWriter
 from compress.stages import targets
-from compress.teacher import require_sound
+from compress.teaching.source import require_sound
 
 SIZE, COUNT = 32, 11
 HALF = 1e-3  # float16 rounding of numbers up to 1

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from compress.artifact import Artifact
 from compress.context import Context, Progress
 from compress.errors import InputError, RecipeError
-from compress.mixture import Mixture
-from compress.pairs import FIELDS, LANDMARK_MIRROR, PairBatches, make_batch
 from compress.plan import plan
 from compress.recipe import (
     PairSettings,
@@ -34,7 +32,9 @@ from compress.recipe import (
 from compress.shards import Shards, ShardWriter
 from compress.stages import pairs as pairs_stage
 from compress.stages import teach
-from compress.tasks import teaching_loss
+from compress.teaching.mixture import Mixture
+from compress.teaching.pairs import FIELDS, LANDMARK_MIRROR, PairBatches, make_batch
+from compress.teaching.tasks import teaching_loss
 from small_line import TRAINING, recipe
 from teachers.blocks import warp
 
@@ -97,7 +97,7 @@ def test_mirrored_batch_is_the_mirror_of_the_plain_one(pairs: Artifact, monkeypa
     rows = Shards(pairs.path / "train").read([0, 1], FIELDS)
     plain = make_batch(rows, SIZE, None)
     views = (torch.ones(2), -torch.ones(2), torch.zeros(2, 2))
-    monkeypatch.setattr("compress.pairs.draw_views", lambda count, rng: views)
+    monkeypatch.setattr("compress.teaching.pairs.draw_views", lambda count, rng: views)
     mirrored = make_batch(rows, SIZE, None)
     assert torch.allclose(mirrored.photo, plain.photo.flip(3), atol=1e-5)
     assert torch.allclose(mirrored.flow[:, 0], -plain.flow[:, 0].flip(2), atol=1e-5)

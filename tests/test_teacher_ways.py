@@ -31,8 +31,8 @@ from compress.recipe import InputSettings, Section, TeacherSettings
 from compress.shards import Shards
 from compress.stages import inputs as inputs_stage
 from compress.stages import targets
-from compress.teacher import open_teacher
-from compress.teacher_pairs import Pairs
+from compress.teaching.source import open_teacher
+from compress.teaching.teacher_pairs import Pairs
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "teachers.md").read_text(encoding="utf-8")

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compress import teacher_check
 from compress.errors import NonFiniteError, StageError
+from compress.planning.teacher_files import port_of
 from compress.recipe import TeacherSettings
-from compress.teacher import Network
-from compress.teacher_files import port_of
-from compress.teacher_ways import Opened
+from compress.teaching import teacher_check
+from compress.teaching.source import Network
+from compress.teaching.teacher_ways import Opened
 
 SIZE = 32
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compress import training
 from compress.errors import NonFiniteError, StorageError
-from compress.training import Checkpoints, Ema
+from compress.training import loop as training
+from compress.training.loop import Checkpoints, Ema
 
 
 def make_model(seed: int = 0) -> nn.Module:

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from compress import unpaired
 from compress.shards import Shards, ShardWriter
-from compress.unpaired import UnpairedBatches, consistency_loss, identity_loss, moved, second_view
+from compress.teaching import unpaired
+from compress.teaching.unpaired import UnpairedBatches, consistency_loss, identity_loss, moved, second_view
 
 SIZE = 32
 POINTS = np.array([[11, 13], [21, 13], [16, 18], [12, 22], [20, 22]], np.float32)

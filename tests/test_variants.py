@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compress import plan, variants
-from compress.alignment import inverse, transform
-from compress.variants import KINDS, MOVED, PICTURED, change
+from compress import plan
+from compress.judging import variants
+from compress.judging.variants import KINDS, MOVED, PICTURED, change
+from compress.photographs.alignment import inverse, transform
 
 SIZE = 64
 DOT_ERROR = 0.1  # pixels, of the centre of gravity of a blurred dot

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from compress import verdict
 from compress.errors import StorageError
+from compress.judging import verdict
 from small_verdict import fields, gate, small
 
 

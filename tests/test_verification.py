@@ -12,7 +12,7 @@ import small_line
 import small_model
 from compress.errors import InputError, RecipeError
 from compress.plan import Plan, plan
-from compress.verification import candidate_name, verification_plan
+from compress.planning.verification import candidate_name, verification_plan
 
 NEEDY = small_line.RECIPE.replace(
     "gates: {psnr_mean_db: {min: 20}}",

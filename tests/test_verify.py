@@ -17,9 +17,9 @@ from torch import Tensor
 import students
 from compress import networks
 from compress.artifact import Artifact
-from compress.candidate import Candidate, bytes_of, tensor_of
 from compress.context import Context
 from compress.errors import InputError, StageError
+from compress.judging.candidate import Candidate, bytes_of, tensor_of
 from compress.recipe import BudgetSettings, GateSettings, JudgeSettings, VerifyStep
 from compress.shards import Shards, ShardWriter
 from compress.stages import features, verify

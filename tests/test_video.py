@@ -11,7 +11,7 @@ import pytest
 from compress.faces import PairRenderer, video
 from compress.faces.pair import Sample
 from compress.faces.video import FRAMES_PER_SECOND, Motion, add_grain, move, render_video, sample_motion
-from compress.metrics.steadiness import flicker_error, follow
+from compress.judging.metrics.steadiness import flicker_error, follow
 
 SIZE, FRAMES = 64, 5
 POINT_ERROR = 0.3

@@ -12,7 +12,8 @@ import torch
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 import students
-from compress import onnx_files, quantization
+from compress.exporting import onnx_files
+from compress.shrinking import quantization
 
 FREE = ("n", 3, "h", "w")
 Shape = Sequence[str | int] | None

@@ -2,7 +2,7 @@
 
 Alignment from five points into the network's 112-pixel template happens inside torch, so a loss on the embedding
 reaches the pixels of the image. Cosine of one person's portraits about 0.76, of different people about 0.12, threshold
-0.46 (measured on official portraits). Finding the five points is not covered: `compress.photos.detect`.
+0.46 (measured on official portraits). Finding the five points is not covered: `photographs.photos.detect`.
 Source: Zhong et al., SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition, 2021; weights: OpenCV.
 """
 

@@ -1,6 +1,6 @@
 """YuNet, the face detector: boxes and five points, on the CPU through OpenCV.
 
-One image at a time, at the size given; scaling photographs down and refining is the business of `compress.photos`.
+One image at a time, at the size given; scaling photographs down and refining is the business of `photographs.photos`.
 Source: Wu et al., YuNet: A Tiny Millisecond-level Face Detector, 2023; weights: OpenCV Zoo.
 """
 

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from compress import admission, candidate, model_file, parity
-from compress.admission import Admission
 from compress.artifact import Artifact, hash_file, write_json
-from compress.candidate import Candidate
 from compress.context import Context
 from compress.errors import storage_error
+from compress.exporting import model_file, parity
+from compress.judging import admission, candidate
+from compress.judging.admission import Admission
+from compress.judging.candidate import Candidate
+from compress.judging.signature import Bytes
 from compress.shards import Shards
-from compress.signature import Bytes
 
 if TYPE_CHECKING:
     from compress.recipe import CandidateStep

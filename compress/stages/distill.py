@@ -19,9 +19,8 @@ from compress import networks
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError, StageError
-from compress.losses import Embed, distillation_loss
 from compress.shards import Shards
-from compress.training import (
+from compress.training.loop import (
     Batches,
     Checkpoints,
     Ema,
@@ -33,6 +32,7 @@ from compress.training import (
     steps_of,
     supported_precision,
 )
+from compress.training.losses import Embed, distillation_loss
 
 if TYPE_CHECKING:
     from compress.recipe import DistillSettings, DistillStep, Loss

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 import students
-from compress import onnx_files, parity, qdq, quantization
 from compress.artifact import Artifact, write_json
-from compress.batches import to_picture
 from compress.context import Context
 from compress.errors import StageError
+from compress.exporting import onnx_files, parity
 from compress.shards import Shards
+from compress.shrinking import qdq, quantization
+from compress.training.batches import to_picture
 
 if TYPE_CHECKING:
     from compress.recipe import ExportSettings

@@ -1,6 +1,6 @@
 """Stage `features`: what the judges see in the photos and the teacher's pictures of a test set, computed once.
 
-All tiers, runs and candidates share it. One sample per test picture, fields as `compress.description.describe` makes
+All tiers, runs and candidates share it. One sample per test picture, fields as `judging.description.describe` makes
 them; which judges they are of stands in `judges.json`. Resumes behind the last whole shard. Nothing of a student.
 """
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from compress.artifact import Artifact
 from compress.context import Context
-from compress.description import claim, describe
-from compress.judges import open_judges
+from compress.judging.description import claim, describe
+from compress.judging.judges import open_judges
+from compress.judging.testset import TestSet
 from compress.shards import Shards, ShardWriter
-from compress.testset import TestSet
 from compress.threads import in_order
 
 if TYPE_CHECKING:

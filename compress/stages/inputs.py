@@ -1,6 +1,6 @@
 """Stage `inputs` (also `test-inputs`): aligned portraits as shards, rendered ones first, then photographs.
 
-Beside each stands what is known of its person (`compress.facts`): exactly for renders, from `facts` for photographs.
+Beside each stands what is known of its person (`judging.facts`): exactly for renders, from `facts` for photographs.
 Rendered portrait i depends on (seed, i) alone. Photographs are read, their largest face is found and aligned; one that
 cannot be used is skipped and named with the reason in `skipped.json`. Resumes behind the last whole shard. Not covered:
 teacher outputs (stage targets) and augmentation (batches.py).
@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress import faces, facts, photos
+from compress import faces
 from compress.artifact import Artifact, write_json
 from compress.context import Context
 from compress.errors import InputError
-from compress.facts import Facts
+from compress.judging import facts
+from compress.judging.facts import Facts
+from compress.photographs import photos
 from compress.shards import ShardWriter
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
 """Stage `motion`: test photos with small changes, rendered videos, and what the teacher makes of both.
 
-    variants/   of an evenly spread part of the test set, each photo in every kind of `compress.variants`
+    variants/   of an evenly spread part of the test set, each photo in every kind of `judging.variants`
     videos/     of people who turn and speak (`compress.faces.video`), with the true flow
 
 Change k of photo i and video j depend on (rendered_seed, i, k) and (rendered_seed, j) alone. Resumes behind the last
-whole shard. Not covered: what a student makes of them (`compress.steadying`).
+whole shard. Not covered: what a student makes of them (`judging.steadying`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from compress.artifact import Artifact
 from compress.context import Context, Task
 from compress.errors import InputError
+from compress.judging.steadying import VARIANTS, VIDEOS
+from compress.judging.variants import KINDS, change
 from compress.shards import Sample, Shards, ShardWriter
-from compress.steadying import VARIANTS, VIDEOS
-from compress.teacher import BATCH, Teacher, open_teacher
-from compress.variants import KINDS, change
+from compress.teaching.source import BATCH, Teacher, open_teacher
 
 if TYPE_CHECKING:
     from compress.recipe import MotionStep

@@ -14,9 +14,9 @@ from typing import Any
 from compress import faces
 from compress.artifact import Artifact
 from compress.context import Context
-from compress.pairs import FIELDS
 from compress.recipe import PairStep
 from compress.shards import ShardWriter
+from compress.teaching.pairs import FIELDS
 
 SHARD_SIZE = 64
 

@@ -15,11 +15,11 @@ import torch
 
 import students
 from compress.artifact import Artifact
-from compress.batches import to_picture
 from compress.context import Context
 from compress.errors import StageError
-from compress.pruning import prune_to_macs
 from compress.shards import Shards
+from compress.shrinking.pruning import prune_to_macs
+from compress.training.batches import to_picture
 
 if TYPE_CHECKING:
     from compress.recipe import PruneSettings

@@ -20,13 +20,20 @@ from torch import Tensor, nn
 import students
 from compress import networks
 from compress.artifact import Artifact
-from compress.batches import to_picture
 from compress.context import Context
 from compress.errors import InputError, StageError
-from compress.losses import distillation_loss
-from compress.quantization import constrain_ranges, count_norms, freeze_ranges, quantize, quantizers, round_biases, save
 from compress.shards import Sample, Shards
-from compress.training import (
+from compress.shrinking.quantization import (
+    constrain_ranges,
+    count_norms,
+    freeze_ranges,
+    quantize,
+    quantizers,
+    round_biases,
+    save,
+)
+from compress.training.batches import to_picture
+from compress.training.loop import (
     CHECKPOINT,
     Batches,
     Checkpoints,
@@ -36,6 +43,7 @@ from compress.training import (
     set_learning_rate,
     steps_of,
 )
+from compress.training.losses import distillation_loss
 
 if TYPE_CHECKING:
     from compress.recipe import QuantizeSettings

@@ -1,7 +1,7 @@
 """Stage report: writes `report.html`, one self-contained page about the whole run.
 
-It arranges what other steps measured (`compress.page`) and measures one thing itself: what the teacher costs on a photo
-of the size that tiers are timed with, because only here is the teacher beside all tiers.
+It arranges what other steps measured (`reporting.page`) and measures one thing itself: what the teacher costs on a
+photo of the size that tiers are timed with, because only here is the teacher beside all tiers.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 import teachers
-from compress import cost, page
 from compress.artifact import Artifact, write_text
 from compress.context import Context
 from compress.errors import InputError, StageError
-from compress.page import TeacherLine
+from compress.judging import cost
 from compress.recipe import ReportStep, TeacherSettings
-from compress.teacher import open_teacher
+from compress.reporting import page
+from compress.reporting.page import TeacherLine
+from compress.teaching.source import open_teacher
 
 PAGE = "report.html"
 

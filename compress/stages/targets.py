@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compress import networks, teacher_check
+from compress import networks
 from compress.artifact import Artifact
-from compress.batches import to_picture
 from compress.context import Context
 from compress.shards import Shards, ShardWriter
-from compress.teacher import BATCH, Drawn, Network, open_teacher, to_half
-from compress.teacher_pairs import Pairs
+from compress.teaching import teacher_check
+from compress.teaching.source import BATCH, Drawn, Network, open_teacher, to_half
+from compress.teaching.teacher_pairs import Pairs
+from compress.training.batches import to_picture
 
 if TYPE_CHECKING:
     from compress.networks.sface import SFace

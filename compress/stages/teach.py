@@ -23,15 +23,15 @@ import teachers
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError
-from compress.metrics.fidelity import psnr
-from compress.mixture import JUDGE_RATE, Mixture
-from compress.pairs import PairBatch, PairBatches
+from compress.judging.metrics.fidelity import psnr
 from compress.recipe import PhaseSettings, TeachStep
+from compress.reporting.sheets import Row, contact_sheet
 from compress.shards import Shards
-from compress.sheets import Row, contact_sheet
-from compress.tasks import teaching_loss
-from compress.training import Checkpoints, Ema, autocast, cosine, require_finite, steps_of
-from compress.unpaired import UnpairedBatch
+from compress.teaching.mixture import JUDGE_RATE, Mixture
+from compress.teaching.pairs import PairBatch, PairBatches
+from compress.teaching.tasks import teaching_loss
+from compress.teaching.unpaired import UnpairedBatch
+from compress.training.loop import Checkpoints, Ema, autocast, cosine, require_finite, steps_of
 
 WEIGHTS = "teacher.safetensors"
 CLIP_NORM = 1.0

@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress import artifact, cost, evaluation, gates, groups, judging, runtimes, verdict
+from compress import artifact
 from compress.artifact import Artifact, write_json
-from compress.candidate import Candidate, open_folder
 from compress.context import Context
 from compress.errors import StageError
-from compress.evaluation import Judges, Table, TestSet
-from compress.facts import CATEGORIES
-from compress.metrics import intervals
-from compress.metrics.distribution import MOST_IMAGES
-from compress.metrics.estimate import Estimate
+from compress.judging import cost, evaluation, gates, groups, measuring, runtimes, verdict
+from compress.judging.candidate import Candidate, open_folder
+from compress.judging.evaluation import Judges, Table, TestSet
+from compress.judging.facts import CATEGORIES
+from compress.judging.metrics import intervals
+from compress.judging.metrics.distribution import MOST_IMAGES
+from compress.judging.metrics.estimate import Estimate
 from compress.recipe import GateSettings, VerifyStep
+from compress.reporting.sheets import Row, amplified_difference, contact_sheet
 from compress.shards import Shards
-from compress.sheets import Row, amplified_difference, contact_sheet
 
 SHEET_ROWS = 24
 PARITY_PHOTOS = 16
@@ -53,16 +54,16 @@ def run(settings: VerifyStep, inputs: Mapping[str, Artifact], folder: Path, cont
     targets = Shards(inputs["test_targets"].path)
     judges = evaluation.open_judges(settings.judges, context.device, "int8_identity_delta_mean" in settings.gates)
     test = TestSet(photos, targets, evaluation.open_features(inputs["features"].path, judges))
-    rows = judging.rows_of(test)
+    rows = measuring.rows_of(test)
     student, reference = open_folder(export.path)
     motion = inputs["motion"].path if "motion" in inputs else None
-    seen = judging.look(test, motion, student, reference, judges, context)
-    measured = judging.summarise(seen, rows, context.seed, _asks_for_groups(settings))
+    seen = measuring.look(test, motion, student, reference, judges, context)
+    measured = measuring.summarise(seen, rows, context.seed, _asks_for_groups(settings))
     budget, shown = settings.budget, photos.read(range(min(PARITY_PHOTOS, len(photos))), ["photo"])["photo"]
     spent = cost.measure(export.path, shown[0], budget.photo_size, budget.threads, context.seed)
     measured[gates.WHOLE] = {**spent.estimates, **_of_file(export, student, shown, settings)}
     results = gates.evaluate(_bounds(settings), measured)
-    judged = _verdict(settings, inputs, judging.counts(test), rows, results, seen, judges, context.seed)
+    judged = _verdict(settings, inputs, measuring.counts(test), rows, results, seen, judges, context.seed)
     verdict.write(folder / "verdict.json", judged)
     _write_metrics(folder, measured, spent.details, judged, context.seed)
     images = evaluation.per_image(seen.stills)
@@ -107,7 +108,7 @@ def _verdict(
     counts: Mapping[str, int],
     rows: Mapping[str, Indices],
     results: Sequence[gates.GateResult],
-    seen: judging.Seen,
+    seen: measuring.Seen,
     judges: Judges,
     seed: int,
 ) -> verdict.Verdict:
@@ -115,8 +116,8 @@ def _verdict(
     model = export.path / cost.FILES["int8"]
     teacher = inputs["test_targets"].numbers["teacher"]
     few = {part: f"{n} images, needs {gates.FEWEST_IMAGES}" for part, n in counts.items() if n and part not in rows}
-    tables = {part: judging.only(seen.stills, chosen) for part, chosen in rows.items()}
-    unlabelled = [p for p, table in tables.items() if _asks_for_groups(settings) and not judging.labelled(table)]
+    tables = {part: measuring.only(seen.stills, chosen) for part, chosen in rows.items()}
+    unlabelled = [p for p, table in tables.items() if _asks_for_groups(settings) and not measuring.labelled(table)]
     unknown = {f"groups of {part}": "nothing is known of the people" for part in unlabelled}
     return verdict.build(
         {

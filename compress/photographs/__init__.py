@@ -1,0 +1,1 @@
+"""Photographs of the user's: reading, finding faces, aligning, stylising."""

@@ -1,0 +1,1 @@
+"""Pruning to a budget of true MACs, and quantization."""

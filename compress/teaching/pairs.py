@@ -1,0 +1,191 @@
+"""Batches of rendered pairs for the training of a teacher: read, augmented alike on both sides, as tensors.
+
+Batch number `step` follows from (seed, step) alone. Zoom, shift and mirror act on pictures and ground truth
+together; colour and sensor faults act on the photo, the colour half as much on the cartoon, so that style does not
+undo the photographer's light. Does not cover rendering (`compress.faces`) nor losses (`teaching.tasks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from compress.faces.materials import LABELS
+from compress.shards import Shards
+from compress.training.batches import prefetch, to_picture
+
+FIELDS = (
+    "photo", "cartoon", "flow", "visible", "labels_photo", "labels_cartoon", "position", "normal", "landmarks_photo",
+    "rotation", "coefficients", "light",
+)  # fmt: skip
+SH_ODD_IN_X = (3, 4, 7)
+"""Second-order spherical harmonics that change sign when x does, in the order 1, y, z, x, xy, yz, 3zz-1, xz,
+xx-yy.
+"""
+LANDMARK_MIRROR = (4, 5, 6, 7, 0, 1, 2, 3, 8, 10, 9, 11, 12, 13, 18, 19, 20, 21, 14, 15, 16, 17, 22, 23)
+"""Which landmark a mirrored picture shows in the place of each: left and right lids, mouth corners and jaw change
+places.
+"""
+ZOOM = (0.82, 1.12)
+SHIFT = 0.08
+NOISE = 0.02
+"""Largest sensor noise; more teaches the network to take every texture for noise and to smear it."""
+BLUR_SHARE = 0.15
+EYE_WEIGHT, FACE_WEIGHT, ELSEWHERE_WEIGHT = 4.0, 1.6, 0.6
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """One augmented batch at S x S pixels.
+
+    photo, cartoon ``[N, 3, S, S]`` in [-1, 1]; weight ``[N, 1, S, S]``: eyes over face over the rest; flow ``[N, 2,
+    S/4, S/4]`` backward, full width = 2, and visible ``[N, 1, S/4, S/4]`` in {0, 1}; head ``[N, 1, S/4, S/4]``;
+    position, normal ``[N, 3, S/4, S/4]`` of the photo; landmarks ``[N, 24, 2]`` in [-1, 1]; rotation ``[N, 3, 3]``;
+    coefficients ``[N, K]``; light ``[N, 27]``.
+    """
+
+    photo: Tensor
+    cartoon: Tensor
+    weight: Tensor
+    flow: Tensor
+    visible: Tensor
+    head: Tensor
+    position: Tensor
+    normal: Tensor
+    landmarks: Tensor
+    rotation: Tensor
+    coefficients: Tensor
+    light: Tensor
+
+
+class PairBatches:
+    """Batches of ``batch`` pairs at ``size`` pixels out of `Shards` of ``PairRenderer.pair`` fields."""
+
+    def __init__(self, pairs: Shards, size: int, batch: int, seed: int, augment: bool = True) -> None:
+        self.pairs, self.size, self.batch, self.seed, self.augment = pairs, size, batch, seed, augment
+
+    def at(self, step: int) -> PairBatch:
+        """Batch number `step`; without augmentation the pairs come in order, again from the start after the last."""
+        if self.augment:
+            rng = np.random.default_rng([self.seed, step])
+            indices = rng.integers(0, len(self.pairs), self.batch)
+        else:
+            rng = None
+            indices = np.arange(step * self.batch, (step + 1) * self.batch) % len(self.pairs)
+        return make_batch(self.pairs.read(indices, FIELDS), self.size, rng)
+
+    def iterate(self, start: int, stop: int) -> Iterator[PairBatch]:
+        """Batches start..stop-1, prepared by a thread ahead of time."""
+        yield from prefetch(self.at, start, stop)
+
+
+def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator | None) -> PairBatch:
+    """Turn rows read from the shards into a batch at `size` pixels, augmented if a generator is given."""
+    count, source = len(rows["photo"]), rows["photo"].shape[1]
+    scale, mirror, shift = draw_views(count, rng)
+    pictures = torch.cat([to_picture(rows["photo"]), to_picture(rows["cartoon"])], dim=1)
+    labels = torch.from_numpy(np.stack([rows["labels_photo"], rows["labels_cartoon"]], axis=1).astype(np.int64))
+    on_head = labels != LABELS["background"]
+    cartoon_labels = labels[:, 1:]
+    weight = torch.where(
+        (cartoon_labels == LABELS["skin"]) | (cartoon_labels == LABELS["lips"]), FACE_WEIGHT, ELSEWHERE_WEIGHT
+    )
+    weight = torch.where((cartoon_labels == LABELS["eye"]) | (cartoon_labels == LABELS["lash"]), EYE_WEIGHT, weight)
+    dense = torch.cat(
+        [
+            _channels_first(rows["flow"]) * (2 / source),
+            _channels_first(rows["position"]),
+            _channels_first(rows["normal"]),
+            torch.from_numpy(rows["visible"].astype(np.float32))[:, None],
+            on_head[:, :1].float(),
+        ],
+        dim=1,
+    )
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * mirror, scale, shift
+    pictures, weight = _view(pictures, theta, size), _view(weight, theta, size)
+    dense = _view(dense, theta, size)
+    # Averages over what is valid only: flow and geometry end where the head does.
+    flow, visible = _mean_where(dense[:, 0:2], dense[:, 8:9])
+    geometry, head = _mean_where(dense[:, 2:8], dense[:, 9:10])
+    flow = flow / scale[:, None, None, None]
+    flow[:, 0] *= mirror[:, None, None]
+    geometry[:, 0::3] *= mirror[:, None, None, None]
+    photo, cartoon = pictures[:, :3], pictures[:, 3:]
+    if rng is not None:
+        photo, cartoon = spoil(photo, cartoon, rng)
+    flipped = mirror < 0
+    landmarks = torch.from_numpy(rows["landmarks_photo"].astype(np.float32)) * (2 / source) - 1
+    landmarks = (landmarks - shift[:, None]) / scale[:, None, None]
+    landmarks[..., 0] *= mirror[:, None]
+    landmarks = torch.where(flipped[:, None, None], landmarks[:, list(LANDMARK_MIRROR)], landmarks)
+    rotation = torch.from_numpy(rows["rotation"].astype(np.float32))
+    flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+    rotation = torch.where(flipped[:, None, None], flip @ rotation @ flip, rotation)
+    light = torch.from_numpy(rows["light"].astype(np.float32))
+    signs = torch.ones(9)
+    signs[list(SH_ODD_IN_X)] = -1
+    light = torch.where(flipped[:, None, None], light * signs[:, None], light).flatten(1)
+    coefficients = torch.from_numpy(rows["coefficients"].astype(np.float32))
+    return PairBatch(
+        photo.contiguous(memory_format=torch.channels_last), cartoon, weight, flow, visible, head, geometry[:, :3],
+        geometry[:, 3:], landmarks, rotation, coefficients, light,
+    )  # fmt: skip
+
+
+def draw_views(count: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale ``[N]`` (above 1 shows more than the frame), mirror ``[N]`` (-1 or 1) and shift ``[N, 2]`` of the
+    augmentation.
+    """
+    if rng is None:
+        return torch.ones(count), torch.ones(count), torch.zeros(count, 2)
+    scale = rng.uniform(*ZOOM, count)
+    mirror = np.where(rng.random(count) < 0.5, -1, 1)
+    shift = rng.uniform(-SHIFT, SHIFT, (count, 2))
+    return torch.from_numpy(scale).float(), torch.from_numpy(mirror).float(), torch.from_numpy(shift).float()
+
+
+def spoil(photo: Tensor, cartoon: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Photographic variety: colour casts, exposure, contrast, grey pictures, blur and noise."""
+    count = len(photo)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.from_numpy(rng.standard_normal(shape)).float()
+
+    cast = (0.08 * draw(count, 3, 1, 1) + 0.14 * draw(count, 1, 1, 1)).exp()
+    contrast = (0.12 * draw(count, 1, 1, 1)).exp()
+    mean = photo.mean(dim=(1, 2, 3), keepdim=True)
+    photo = (((photo - mean) * contrast + mean) + 1) * cast - 1
+    cartoon = (cartoon + 1) * cast.sqrt() - 1
+    grey = torch.from_numpy(rng.random((count, 1, 1, 1)) < 0.06)
+    photo = torch.where(grey, photo.mean(dim=1, keepdim=True), photo)
+    cartoon = torch.where(grey, cartoon.mean(dim=1, keepdim=True), cartoon)
+    blurred = torch.from_numpy(rng.random((count, 1, 1, 1)) < BLUR_SHARE)
+    photo = torch.where(blurred, F.avg_pool2d(F.pad(photo, (1, 1, 1, 1), mode="reflect"), 3, stride=1), photo)
+    noise = torch.from_numpy(rng.random((count, 1, 1, 1))).float() ** 2 * NOISE
+    return (photo + noise * draw(*photo.shape)).clamp(-1, 1), cartoon.clamp(-1, 1)
+
+
+def _channels_first(rows: np.ndarray) -> Tensor:
+    return torch.from_numpy(rows.astype(np.float32)).permute(0, 3, 1, 2)
+
+
+def _view(x: Tensor, theta: Tensor, size: int) -> Tensor:
+    """Resample ``[N, C, S, S]`` to the augmented view at `size` pixels; what lies outside is mirrored at the
+    border.
+    """
+    if size < x.shape[-1]:
+        x = F.interpolate(x, size=(size, size), mode="area")
+    grid = F.affine_grid(theta, [len(x), 1, size, size], align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _mean_where(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """4 x 4 means of `values` over `valid` pixels, and where at least 60 % of them are."""
+    share = F.avg_pool2d(valid, 4)
+    return F.avg_pool2d(values * valid, 4) / (share + 1e-3), (share > 0.6).float()

@@ -1,0 +1,109 @@
+"""Mixed training: photographs without a cartoon, in the same steps as rendered pairs.
+
+Renders alone leave a gap to real skin, light and cameras. For photographs nobody knows the right result, but it must
+move with the photo (consistency) and show the same person (identity). Not covered: pairs (`teaching.pairs`,
+`teaching.tasks`) and the adversarial loss (`teaching.adversarial`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from compress.shards import Shards
+from compress.training.batches import draw_windows, prefetch, to_picture, warp_picture, warp_points
+
+IDENTITY_GOAL = 0.8
+"""Cosine to the own photo above which nothing is asked for: SFace gives two photos of one person about 0.76."""
+IDENTITY_ROWS = 2
+"""Rows of a batch that the identity loss looks at, the dearest of the losses."""
+TURN, ZOOM, SHIFT = 8.0, 0.06, 0.05
+"""Largest change of the second view: degrees, share, share of half the width."""
+NOISE = 0.02
+"""Largest sensor noise, as in `teaching.pairs`."""
+
+Embed = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class UnpairedBatch:
+    """photo ``[N, 3, S, S]`` in [-1, 1] and its five points ``[N, 5, 2]`` in pixels."""
+
+    photo: Tensor
+    points: Tensor
+
+
+class UnpairedBatches:
+    """Batches of ``batch`` photographs at ``size`` pixels out of the shards of stage `inputs`.
+
+    Batch number `step` follows from (seed, step) alone: a resumed training sees what an uninterrupted one would have.
+    """
+
+    def __init__(self, photos: Shards, size: int, batch: int, seed: int) -> None:
+        self.photos, self.size, self.batch, self.seed = photos, size, batch, seed
+
+    def at(self, step: int) -> UnpairedBatch:
+        """Batch number `step`: mirrored, zoomed and shifted at random."""
+        rng = np.random.default_rng([self.seed, 2, step])
+        rows = self.photos.read(rng.integers(0, len(self.photos), self.batch), ["photo", "points"])
+        side = rows["photo"].shape[1]
+        windows = draw_windows(rng, self.batch)
+        pictures = [self._resized(warp_picture(photo, w)) for photo, w in zip(rows["photo"], windows)]
+        points = [
+            warp_points(p.astype(np.float32), w, side) * (self.size / side) for p, w in zip(rows["points"], windows)
+        ]
+        return UnpairedBatch(to_picture(np.stack(pictures)), torch.from_numpy(np.stack(points).astype(np.float32)))
+
+    def _resized(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
+        small: NDArray[np.generic] = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return small
+
+    def iterate(self, start: int, stop: int) -> Iterator[UnpairedBatch]:
+        """Batches start..stop-1, prepared by a thread ahead of time."""
+        yield from prefetch(self.at, start, stop)
+
+
+def second_view(photo: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The photo slightly turned, zoomed and shifted, with noise; and the map ``[N, 2, 3]`` in grid units.
+
+    Position q of the second view shows position theta (q, 1) of the first. Drawn on the CPU: the same on any device.
+    """
+    drawn = torch.rand(len(photo), 5, generator=generator) * 2 - 1
+    angle, scale = torch.deg2rad(TURN * drawn[:, 0]), 1 + ZOOM * drawn[:, 1]
+    cosine, sine = scale * angle.cos(), scale * angle.sin()
+    rows = [torch.stack([cosine, -sine, SHIFT * drawn[:, 2]], 1), torch.stack([sine, cosine, SHIFT * drawn[:, 3]], 1)]
+    theta = torch.stack(rows, 1).to(photo)
+    strength = NOISE * drawn[:, 4, None, None, None].square()
+    noise = (strength * torch.randn(photo.shape, generator=generator)).to(photo)
+    return (moved(photo, theta, "reflection") + noise).clamp(-1, 1), theta
+
+
+def moved(picture: Tensor, theta: Tensor, beyond: str = "zeros") -> Tensor:
+    """`picture` ``[N, C, S, S]`` as seen through `theta`."""
+    grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
+    return F.grid_sample(picture, grid, padding_mode=beyond, align_corners=False)
+
+
+def consistency_loss(first: Tensor, second: Tensor, theta: Tensor) -> Tensor:
+    """L1 between the second view's result and the first result moved alike, where both show the picture.
+
+    Source: the equivariance constraint of Karras et al., Alias-Free GAN, NeurIPS 2021, section 2, as a loss.
+    """
+    inside = (moved(torch.ones_like(first[:, :1]), theta) > 0.999).float()
+    return ((moved(first, theta) - second).abs() * inside).sum() / (inside.sum() * first.shape[1] + 1)
+
+
+def identity_loss(embed: Embed, photo: Tensor, result: Tensor, points: Tensor) -> Tensor:
+    """How far the cosine between photo and result stays below 0.8, mean over the first rows of the batch."""
+    photo, result, points = photo[:IDENTITY_ROWS], result[:IDENTITY_ROWS], points[:IDENTITY_ROWS]
+    with torch.no_grad():
+        wanted = embed(photo, points)
+    cosine = (wanted * embed(result.clamp(-1, 1), points)).sum(1)
+    return F.relu(IDENTITY_GOAL - cosine).mean()

@@ -1,0 +1,1 @@
+"""What every training shares: batches, losses, the loop's parts."""

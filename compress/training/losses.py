@@ -1,0 +1,198 @@
+"""Distillation losses: tiny functions, each beside its source, and their weighted sum.
+
+x is the photo, T the teacher's result, S the student's. Everything that depends on the teacher alone arrives ready in
+the batch. Not covered: adversarial losses and losses on features of a pretrained network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from compress.recipe import Loss
+    from compress.training.batches import Batch
+
+# A flow of 1 is half the picture, a gain of 1 is no change: this puts a pixel's error of both on one scale.
+FLOW_SCALE = 10.0
+HAAR_LEVELS = 3
+# Cells over which detail is averaged, at the finest Haar level and the next: 16 x 16 pixels of the picture.
+TEXTURE_CELLS = (8, 4)
+IDENTITY_MARGIN = 0.02
+# Rows of a batch that the identity loss looks at: one image costs it as much as a whole step of a small student.
+IDENTITY_ROWS = 2
+
+LOSSES: tuple[Loss, ...] = ("pixel", "haar", "texture", "maps", "taps", "identity")
+
+Embed = Callable[[Tensor, Tensor], Tensor]
+
+
+class Output(Protocol):
+    """What a student returns: `image` [N, 3, H, W] in [-1, 1], `maps` [N, 8, h, w] or None, `tap` [N, C, h', w']."""
+
+    @property
+    def image(self) -> Tensor: ...
+    @property
+    def maps(self) -> Tensor | None: ...
+    @property
+    def tap(self) -> Tensor: ...
+
+
+def pixel_l1(difference: Tensor) -> Tensor:
+    """Mean of |S - T|, from `difference` = S - T [N, 3, H, W].
+
+    Source: Isola et al., Image-to-Image Translation with Conditional Adversarial Networks (CVPR 2017), equation 3.
+    """
+    return difference.abs().mean()
+
+
+def haar(x: Tensor) -> tuple[Tensor, Tensor]:
+    """One level of the orthonormal Haar transform: [N, C, H, W] -> low [N, C, H/2, W/2], high [3, N, C, H/2, W/2].
+
+    H and W are even. The high bands hold horizontal, vertical and diagonal detail, in this order.
+    Source: Mallat, A Wavelet Tour of Signal Processing, section 7.7.
+    """
+    top, bottom = torch.unflatten(x, -2, (-1, 2)).unbind(-2)
+    rows = torch.stack((top + bottom, top - bottom)) * 0.5
+    left, right = torch.unflatten(rows, -1, (-1, 2)).unbind(-1)
+    total, change = left + right, left - right
+    return total[0], torch.stack((change[0], total[1], change[1]))
+
+
+def haar_l1(difference: Tensor, levels: int = HAAR_LEVELS) -> Tensor:
+    """Sum over `levels` of the mean |high bands of S - high bands of T|, from `difference` = S - T [N, C, H, W].
+
+    The transform is linear, so it is taken once, of the difference. H and W are multiples of 2 ** levels.
+    Source: Zhang et al., Wavelet Knowledge Distillation (CVPR 2022), equation 4.
+    """
+    total = difference.new_zeros(())
+    for _ in range(levels):
+        difference, high = haar(difference)
+        total = total + high.abs().mean()
+    return total
+
+
+def texture_l1(image: Tensor, target: Tensor) -> Tensor:
+    """L1 between local mean magnitudes of Haar detail: as much texture as the target, wherever exactly it lies.
+
+    Pixel losses are smallest for blur where detail cannot be predicted to the pixel; this one is not. ``[N, 3, S,
+    S]``. Source: this project's own; a local, wavelet form of matching texture statistics (Gatys et al., CVPR 2016,
+    equation 3).
+    """
+    total = image.new_zeros(())
+    for cell in TEXTURE_CELLS:
+        image, high = haar(image)
+        target, wanted = haar(target)
+        energies = (F.avg_pool2d(h.abs().flatten(0, 1), cell) for h in (high, wanted))
+        total = total + torch.sub(*energies).abs().mean()
+    return total
+
+
+def maps_l1(maps: Tensor, target: Tensor, inside: Tensor) -> Tensor:
+    """Mean L1 between the student's and the teacher's flow, gain and bias, the flow times `FLOW_SCALE`.
+
+    `maps` [N, 8, h, w], `target` [N, 8, h', w'] (resized to h, w), `inside` [N, 1, h', w'] in 0..1: 0 where the
+    augmented picture shows reflections beyond the photo's edge, whose flow is not the teacher's.
+    Source: design of the map student; supervising the flow itself as in FlowNet (ICCV 2015), section 3.
+    """
+    if target.shape[-2:] != maps.shape[-2:]:
+        target = F.interpolate(target, size=maps.shape[-2:], mode="bilinear", align_corners=False)
+        inside = F.interpolate(inside, size=maps.shape[-2:], mode="bilinear", align_corners=False)
+    error = (maps - target).abs() * inside
+    return (FLOW_SCALE * error[:, :2].sum() + error[:, 2:].sum()) / error.numel()
+
+
+def tap_mse(tap: Tensor, target: Tensor, adapter: nn.Module) -> Tensor:
+    """MSE of the student's tap, through a 1x1 `adapter`, to the teacher's tap resized to the student's resolution.
+
+    `tap` [N, c, h, w], `target` [N, C, h', w'].
+    Source: Romero et al., FitNets (ICLR 2015), equation 3.
+    """
+    adapted = adapter(tap)
+    if target.shape[-2:] != adapted.shape[-2:]:
+        target = F.interpolate(target, size=adapted.shape[-2:], mode="bilinear", align_corners=False)
+    return F.mse_loss(adapted, target)
+
+
+def identity_hinge(photo: Tensor, teacher: Tensor, student: Tensor, margin: float = IDENTITY_MARGIN) -> Tensor:
+    """Mean of max(0, cos(Ex, ET) - cos(Ex, ES) - margin) for embeddings [N, D]: no worse than the teacher, no better.
+
+    Source: hinge form of the identity loss of ArcFace-guided editing (pSp, CVPR 2021, equation 4), relative to T.
+    """
+    kept_by_teacher = F.cosine_similarity(photo, teacher)
+    kept_by_student = F.cosine_similarity(photo, student)
+    return F.relu(kept_by_teacher - kept_by_student - margin).mean()
+
+
+def identity_rows(flipped: Tensor, rows: int = IDENTITY_ROWS) -> Tensor:
+    """Indices of the first `rows` samples that are not mirrored: the stored embeddings are of unmirrored faces."""
+    return torch.nonzero(~flipped).flatten()[:rows]
+
+
+def identity_loss(image: Tensor, batch: Batch, embed: Embed, rows: int = IDENTITY_ROWS) -> Tensor | None:
+    """The identity hinge of a few rows of the batch; None if every sample of it is mirrored."""
+    chosen = identity_rows(batch.flipped, rows)
+    if not len(chosen):
+        return None
+    student = embed(image[chosen], batch.points[chosen])
+    return identity_hinge(batch.photo_identity[chosen], batch.identity[chosen], student)
+
+
+def distillation_loss(
+    output: Output,
+    batch: Batch,
+    weights: Mapping[Loss, float],
+    *,
+    adapter: nn.Module | None = None,
+    embed: Embed | None = None,
+) -> tuple[Tensor, dict[Loss, Tensor]]:
+    """Weighted sum of the losses named in `LOSSES`, and its unweighted, detached parts by name.
+
+    A loss that is absent or weighs 0 is not computed. `adapter` (student's tap channels -> teacher's) is needed where
+    taps weigh. `embed(images, points)` is given only at the steps that shall compute the identity loss, because it is
+    dear; without it that part is absent. Raises ValueError for an unknown loss, for taps without an adapter, for maps
+    of a student that predicts none, and for maps or taps of a teacher that gives none.
+    """
+    unknown = weights.keys() - set(LOSSES)
+    if unknown:
+        raise ValueError(f"weights: {sorted(unknown)} are unknown; the losses are {', '.join(LOSSES)}")
+    active = {name for name, weight in weights.items() if weight}
+    parts = _picture_losses(output.image.float(), batch, active)
+    if "maps" in active:
+        if output.maps is None:
+            raise ValueError("weights.maps: this student predicts no maps; set it to 0")
+        if batch.maps is None:
+            raise ValueError("weights.maps: the teacher gives no maps; set it to 0")
+        parts["maps"] = maps_l1(output.maps.float(), batch.maps, batch.inside)
+    if "taps" in active:
+        if adapter is None:
+            raise ValueError("weights.taps: there is no adapter for the student's tap; set it to 0")
+        if batch.tap is None:
+            raise ValueError("weights.taps: the teacher gives no tap; set it to 0")
+        parts["taps"] = tap_mse(output.tap, batch.tap, adapter)
+    if "identity" in active and embed is not None:
+        hinge = identity_loss(output.image.float(), batch, embed)
+        if hinge is not None:
+            parts["identity"] = hinge
+    total = output.image.new_zeros((), dtype=torch.float32)
+    for name, value in parts.items():
+        total = total + weights[name] * value
+    return total, {name: value.detach() for name, value in parts.items()}
+
+
+def _picture_losses(image: Tensor, batch: Batch, active: set[Loss]) -> dict[Loss, Tensor]:
+    """The losses on the pictures; their difference is taken once."""
+    parts: dict[Loss, Tensor] = {}
+    if active & {"pixel", "haar"}:
+        difference = image - batch.image
+        if "pixel" in active:
+            parts["pixel"] = pixel_l1(difference)
+        if "haar" in active:
+            parts["haar"] = haar_l1(difference)
+    if "texture" in active:
+        parts["texture"] = texture_l1(image, batch.image)
+    return parts
