@@ -94,7 +94,7 @@ def _verification(commands: Commands) -> None:
     verify.add_argument("--float", type=Path, dest="float_file", metavar="FILE", help="its float version, as ONNX")
     for name, direction in (("input", "expects"), ("output", "gives")):
         known = (*_RANGES, "imagenet") if name == "input" else _RANGES
-        text = f"values that the file {direction}: {', '.join(known)} (default: what its type says)"
+        text = f"values that the file {direction}: {', '.join(known)} (default: what its type says; uint8 is 0..255)"
         verify.add_argument(f"--{name}-range", choices=known, default="", metavar="RANGE", help=text)
     text = "nchw or nhwc (default: what its shape says)"
     verify.add_argument("--layout", choices=("nchw", "nhwc"), default="", metavar="LAYOUT", help=text)

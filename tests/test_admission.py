@@ -284,8 +284,6 @@ def test_external_data_behind_a_link_out_of_the_folder_is_refused(path: Path) ->
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (Options(input_range="0..1"), "--input-range: 0..1 is not possible in the uint8 values of"),
-        (Options(output_range="-1..1"), "--output-range: -1..1 is not possible in the uint8 values of"),
         (Options(layout="nhwc"), r"--layout: nhwc does not fit \[n, 3, h, w\]"),
         (Options(layout="NCHW"), "--layout: NCHW is not known; give one of nchw, nhwc"),
     ],

@@ -80,6 +80,44 @@ def test_values_in_another_range_are_refused_before_anything_is_measured(
         stage.run(settings, inputs, folder, Context())
 
 
+def write_levels(path: Path) -> Path:
+    """A file that takes and gives uint8, and darkens to 0.8 as the teacher does."""
+    steps = [
+        node("Cast", "photo", "levels", to=TensorProto.FLOAT), node("Mul", "levels gain", "darker"),
+        node("Add", "darker offset", "free"), node("Cast", "free", "image", to=TensorProto.UINT8),
+    ]  # fmt: skip
+    constants = {"gain": np.array(0.8, np.float32), "offset": np.array(0.2 * 127.5 + 0.5, np.float32)}
+    return saved(path, model(*steps, kind=TensorProto.UINT8, constants=constants))
+
+
+def test_stated_ranges_are_those_of_the_file_whose_type_leaves_them_open(
+    tmp_path: Path, folder: Path, inputs: Mapping[str, Artifact], capsys: pytest.CaptureFixture[str]
+) -> None:
+    constants = {"gain": np.array(0.8, np.float32), "offset": np.array(0.1, np.float32)}
+    share = model(node("Mul", "photo gain", "darker"), node("Add", "darker offset", "image"), constants=constants)
+    file, float_file = write_levels(tmp_path / "mine.onnx"), saved(tmp_path / "float.onnx", share)
+    settings = CandidateStep(
+        file=str(file), float_file=str(float_file), input_range="0..1", output_range="0..1", size=SIDE
+    )
+    assert stage.run(settings, inputs, folder, Context())["psnr_db"] > 40
+    judged, reference = candidate.open_folder(folder)
+    assert reference is not None
+    assert (judged.signature.input_range, reference.signature.input_range) == ("0..255", "0..1")
+    assert np.abs(judged.stylise(PHOTOS) - reference.stylise(PHOTOS)).max() < 0.02
+    told = capsys.readouterr()
+    line = f"--input-range 0..1 does not hold for {file}, whose uint8 values are 0..255"
+    assert line in told.out + told.err
+
+
+@pytest.mark.parametrize("stated", [{"input_range": "0..1"}, {"output_range": "-1..1"}])
+def test_range_that_holds_for_no_file_is_refused(
+    tmp_path: Path, folder: Path, inputs: Mapping[str, Artifact], stated: dict[str, str]
+) -> None:
+    settings = CandidateStep.model_validate({"file": str(write_levels(tmp_path / "mine.onnx")), "size": SIDE, **stated})
+    with pytest.raises(InputError, match="-range: .*1 is not possible in the uint8 values of .*mine.onnx; leave the"):
+        stage.run(settings, inputs, folder, Context())
+
+
 def test_folder_without_a_file_or_with_a_damaged_admission_is_refused(folder: Path) -> None:
     with pytest.raises(StageError, match="model.onnx: missing; delete the step's folder"):
         candidate.open_folder(folder)

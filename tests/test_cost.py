@@ -87,12 +87,15 @@ def test_export_has_every_number_and_its_macs_are_those_of_the_core(export: tupl
     assert found.details["file_macs"] > found.estimates["macs"].value
 
 
-def test_own_export_costs_its_core_wherever_it_is_judged(
-    tmp_path: Path, export: tuple[Path, students.Student]
-) -> None:
-    whole = onnx.load(export[0] / "model.onnx")
-    core = cost.architecture_cost(export[0], 64).estimates
-    assert cost.file_cost(admitted(tmp_path, whole, Signature()), 64).estimates == core
+@pytest.mark.parametrize("family", ["map", "rgb"])
+@pytest.mark.parametrize("photo_size", [32, 80])
+def test_own_export_costs_its_core_wherever_it_is_judged(tmp_path: Path, family: str, photo_size: int) -> None:
+    student, core = exported(family)
+    admitted(tmp_path, onnx.ModelProto(), Signature())
+    onnx_files.write(tmp_path / "model.onnx", onnx_files.whole(core, student, 18), student, {})
+    write_json(tmp_path / students.persist.RECORD_FILE, student.record)
+    ours = cost.architecture_cost(tmp_path, photo_size).estimates
+    assert cost.file_cost(tmp_path, photo_size).estimates == ours
 
 
 def test_record_of_another_network_lends_no_smaller_number(
@@ -104,6 +107,18 @@ def test_record_of_another_network_lends_no_smaller_number(
             entry.value = json.dumps(students.record_for("map", 8, 48, 1))
     found = cost.file_cost(admitted(tmp_path, whole, Signature()), 64)
     assert found.estimates["macs"].value == found.details["file_macs"]
+
+
+@pytest.mark.parametrize("kind", ["MatMul", "Gemm"])
+def test_own_export_with_work_added_to_it_costs_the_whole_file(
+    tmp_path: Path, export: tuple[Path, students.Student], kind: str
+) -> None:
+    whole = onnx.load(export[0] / "model.onnx")
+    core = cost.architecture_cost(export[0], 64).estimates["macs"].value
+    whole.graph.initializer.append(onnx.numpy_helper.from_array(np.eye(64, dtype=np.float32), "added"))
+    whole.graph.node.append(node(kind, "added added", "more"))
+    found = cost.file_cost(admitted(tmp_path, whole, Signature()), 64)
+    assert found.estimates["macs"].value == found.details["file_macs"] > core + 64**3
 
 
 def test_peak_memory_grows_with_what_the_file_needs(tmp_path: Path) -> None:

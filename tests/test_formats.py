@@ -53,6 +53,15 @@ def test_junit_skips_what_was_left_out() -> None:
     assert (root.get("tests"), root.get("skipped")) == ("2", "1")
 
 
+def test_junit_skips_a_part_that_was_not_judged() -> None:
+    root = Xml.fromstring(formats.junit(run(not_judged={"photographs": "25 images, needs 30"})))
+    (case,) = root.findall("testsuite/testcase[skipped]")
+    skipped = case.find("skipped")
+    assert (case.get("classname"), case.get("name")) == ("small.cpu", "photographs")
+    assert skipped is not None and skipped.get("message") == "not judged: 25 images, needs 30"
+    assert (root.get("tests"), root.get("skipped"), root.get("failures")) == ("2", "1", "0")
+
+
 @pytest.mark.parametrize("name", ["a<b>&\"'", "null\x00bell\x07", "🙂 Ünï", "a]]>b", "\ufffe"])
 def test_junit_is_xml_whatever_a_name_holds(name: str) -> None:
     root = Xml.fromstring(formats.junit(run(gate(state="failed", detail=name), name=name)))
@@ -72,6 +81,13 @@ def test_markdown_begins_with_the_verdict_in_one_line() -> None:
     bad = small(gate(), gate("ssim_mean", "undecided"), gate("macs", "failed"), tier="npu")
     first = formats.markdown(verdict.gathered("small", [small(), bad])).splitlines()[0]
     assert first == "## ❌ small: cpu passed 1 of 1 gates, npu failed 1 and undecided 1 of 3 gates"
+
+
+def test_headline_says_once_what_was_not_judged() -> None:
+    few = {"photographs": "25 images, needs 30"}
+    tiers = [small(not_judged=few), small(tier="npu", not_judged=few)]
+    told = "cpu passed 1 of 1 gates, npu passed 1 of 1 gates; not judged: photographs (25 images, needs 30)"
+    assert formats.headline(verdict.gathered("small", tiers)) == f"✅ small: {told}"
 
 
 def test_markdown_shows_failed_gates_first() -> None:

@@ -32,7 +32,8 @@ REPEATABLE = 1 / 127.5  # one level of 255
 
 @dataclass(frozen=True)
 class Options:
-    """What the user says about a file; "" is what its types and shapes say."""
+    """What the user says about a file; "" is what its types and shapes say. No range can be said of uint8: it is
+    0..255."""
 
     input_range: str = ""
     output_range: str = ""
@@ -126,8 +127,8 @@ def _only(path: Path, side: str, values: list[Any]) -> Any:
 def _possible(path: Path, photo: Any, picture: Any, options: Options) -> list[Signature]:
     """All readings that types, shapes and options leave open, the likeliest first."""
     dtype, output_dtype = (_dtype(path, side, value) for side, value in (("takes", photo), ("gives", picture)))
-    input_range = _range(path, "--input-range", dtype, options.input_range)
-    output_range = _range(path, "--output-range", output_dtype, options.output_range)
+    input_range = _range("--input-range", dtype, options.input_range)
+    output_range = _range("--output-range", output_dtype, options.output_range)
     taken = _layouts(path, "takes", photo.shape, options.layout)
     given = _layouts(path, "gives", picture.shape, "")
     # What the shapes leave open is most likely the same on both sides.
@@ -150,15 +151,11 @@ def _dtype(path: Path, verb: str, value: Any) -> str:
     return DTYPES[value.type]
 
 
-def _range(path: Path, flag: str, dtype: str, asked: str) -> str:
+def _range(flag: str, dtype: str, asked: str) -> str:
     known = INPUT_RANGES if flag == "--input-range" else OUTPUT_RANGES
     if asked and asked not in known:
         raise InputError(f"{flag}: {asked} is not known; give one of {', '.join(known)}")
-    if dtype != "uint8":
-        return asked or "-1..1"
-    if asked not in ("", "0..255"):
-        raise InputError(f"{flag}: {asked} is not possible in the uint8 values of {path}; leave the flag out")
-    return "0..255"
+    return "0..255" if dtype == "uint8" else asked or "-1..1"
 
 
 def _layouts(path: Path, verb: str, shape: list[Any], asked: str) -> list[str]:

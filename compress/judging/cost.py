@@ -10,6 +10,7 @@ other than this CPU.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,13 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
+import onnx.parser
 import torch
 from torch import nn
 
 import students
 from compress.errors import InputError
-from compress.exporting import onnx_cost
+from compress.exporting import compositor_graph, onnx_cost, onnx_files
 from compress.judging import candidate, peak_memory
 from compress.judging.candidate import Candidate
 from compress.judging.metrics import latency
@@ -34,6 +36,17 @@ from compress.shrinking import macs
 ROUNDS = 80  # 72 are the fewest of which the largest bounds a 95th percentile
 TEACHER_ROUNDS = 2  # a teacher takes seconds a photo; the better of two is close enough for a ratio of 100
 RECORD_KEY = "kcompress.record"  # of a file's metadata
+# Takes and gives what a core does, and computes nothing.
+_NO_CORE = """
+<ir_version: 10, opset_import: ["" : 18]>
+core (float[batch, 3, {side}, {side}] photo) => (float[batch, {channels}, {half}, {half}] {output})
+<int64[3] sizes = {{{channels}, {half}, {half}}}, float zero = {{0}}>
+{{
+    count = Shape <start = 0, end = 1> (photo)
+    shape = Concat <axis = 0> (count, sizes)
+    {output} = Expand (zero, shape)
+}}
+"""
 FILES = {"int8": "model.onnx", "float": "float.onnx", "int8_core": "core.onnx", "float_core": "float_core.onnx"}
 
 
@@ -108,11 +121,11 @@ def file_cost(folder: Path, photo_size: int) -> Cost:
     """MACs and parameters of an admitted file, on a photo of `photo_size`.
 
     The MACs that count are those of the whole file; of one that is our own export (by its record, which must describe
-    its convolutions exactly) those of the core. Raises StageError for an operator that cannot be counted.
+    the MACs of every operator exactly) those of the core. Raises StageError for an operator that cannot be counted.
     """
     file = _count_file(folder, photo_size)
-    core = _own_core_macs(folder / FILES["int8"])
-    counts = core if core == file.by_operator.get("Conv") else file.macs
+    own = _own_macs(folder / FILES["int8"], photo_size)
+    counts = own["Conv"] if own == file.by_operator else file.macs
     estimates = {"macs": Estimate.exact(counts), "parameters": Estimate.exact(file.parameters)}
     return Cost(estimates, {"file_macs": file.macs, "parameters": file.parameters})
 
@@ -168,16 +181,26 @@ def _count_file(folder: Path, photo_size: int) -> onnx_cost.FileCost:
     return onnx_cost.count(file.path, file.tensor(photos), file.signature.input)
 
 
-def _own_core_macs(path: Path) -> int:
-    """MACs of the core that a file's own record describes; 0 for a file without one."""
+def _own_macs(path: Path, photo_size: int) -> Mapping[str, int]:
+    """MACs by operator of the export that a file's own record describes, on one photo; empty without a record.
+
+    The convolutions are those of the core, all else belongs to what surrounds it.
+    """
     described = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
     if RECORD_KEY not in described:
-        return 0
+        return {}
     try:
         student = students.build(json.loads(described[RECORD_KEY])).eval()
     except (ValueError, KeyError, TypeError):
-        return 0
-    return macs.count(student.core, torch.zeros(1, 3, student.core_resolution, student.core_resolution)).total
+        return {}
+    side = student.core_resolution
+    output, channels = ("maps", 8) if student.family == "map" else ("raw", 12)
+    core = onnx.parser.parse_model(_NO_CORE.format(side=side, half=side // 2, output=output, channels=channels))
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Path(folder) / FILES["int8"]
+        onnx.save(compositor_graph.surround(core, side, onnx_files.FEWEST_OPSET), empty)
+        around = onnx_cost.count(empty, np.zeros((1, 3, photo_size, photo_size), np.float32), "photo")
+    return {**around.by_operator, "Conv": macs.count(student.core, torch.zeros(1, 3, side, side)).total}
 
 
 def teacher_cost(name: str, teacher: nn.Module, photo_size: int) -> TeacherCost:

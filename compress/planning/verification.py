@@ -21,6 +21,8 @@ from compress.planning.reading import Source, load
 from compress.planning.survey import Survey, survey
 from compress.recipe import CandidateStep, Gate, Range, Recipe, ReportStep, TierSettings, VerifyStep
 
+OF_EXPORTS: dict[Gate, str] = {"int8_core_speedup": "the core as a file of its own, which only kcompress exports"}
+"""Gates that no file from elsewhere can be judged by, float version or not, and what they need."""
 BUDGETED: tuple[Gate, ...] = ("macs", "size_bytes", "latency_ms")
 """Gates that a tier has without naming them."""
 Layout = Literal["", "nchw", "nhwc"]
@@ -135,11 +137,13 @@ def _left_out(tier: TierSettings, name: str, without: Sequence[str]) -> tuple[Ga
 def _refuse_unmeasurable(tier: TierSettings, name: str, left_out: Sequence[str], has_float: bool) -> None:
     """A gate that cannot be measured on this file is never skipped silently."""
     lacking = {"torch"} if has_float else {"torch", "float"}
-    missed = {gate: GATES[gate].needs for gate in tier.gates if gate not in left_out and GATES[gate].needs in lacking}
+    judged = [gate for gate in tier.gates if gate not in left_out]
+    missed = {gate: NEEDS[GATES[gate].needs] for gate in judged if GATES[gate].needs in lacking}
+    missed |= {gate: OF_EXPORTS[gate] for gate in judged if gate in OF_EXPORTS}
     if missed:
-        reasons = "; ".join(f"{gate} needs {NEEDS[needs]}" for gate, needs in missed.items())
+        reasons = "; ".join(f"{gate} needs {needs}" for gate, needs in missed.items())
         options = " ".join(f"--without {gate}" for gate in missed)
-        with_float = "give --float FILE, or " if "float" in missed.values() else ""
+        with_float = "give --float FILE, or " if NEEDS["float"] in missed.values() else ""
         raise InputError(f"tiers.{name}.gates: {reasons}; {with_float}leave them out on record with {options}")
 
 

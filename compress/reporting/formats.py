@@ -19,17 +19,21 @@ _MARKUP = re.compile(r"([\\`*\[\]<>|~])")
 def junit(run: RunVerdict) -> str:
     """JUnit XML: a suite for each tier, a case for each gate on each part of the test set.
 
-    An undecided gate is a failure of type `undecided`; gates that were left out are skipped cases. Source: the schema
-    that Jenkins, GitLab and GitHub's readers share (testsuites, testsuite, testcase, failure, skipped).
+    An undecided gate is a failure of type `undecided`; gates that were left out, and parts of the test set that were
+    not judged, are skipped cases. Source: the schema that Jenkins, GitLab and GitHub's readers share (testsuites,
+    testsuite, testcase, failure, skipped).
     """
     root = Xml.Element("testsuites", name=_printable(run.name))
     for tier in run.tiers.values():
         suite = Xml.SubElement(root, "testsuite", name=_printable(f"{run.name}.{tier.tier}"))
         for gate in tier.gates:
             _case(suite, _printable(f"{run.name}.{tier.tier}.{gate.subset}"), gate)
-        for name in tier.left_out:
-            case = Xml.SubElement(suite, "testcase", classname=_printable(f"{run.name}.{tier.tier}"), name=name)
-            Xml.SubElement(case, "skipped", message="left out on the command line (--without)")
+        skipped = dict.fromkeys(tier.left_out, "left out on the command line (--without)")
+        skipped |= {part: f"not judged: {reason}" for part, reason in tier.not_judged.items()}
+        for name, message in skipped.items():
+            class_name = _printable(f"{run.name}.{tier.tier}")
+            case = Xml.SubElement(suite, "testcase", classname=class_name, name=_printable(name))
+            Xml.SubElement(case, "skipped", message=_printable(message))
         _count(suite, [suite])
     _count(root, list(root))
     Xml.indent(root)
@@ -72,11 +76,16 @@ def markdown(run: RunVerdict, report: str = "report.html") -> str:
 
 
 def headline(run: RunVerdict) -> str:
-    """The verdict in one line: `❌ quickstart: cpu failed 2 of 13 gates, npu passed 13 of 13 gates`."""
+    """The verdict in one line: `❌ quickstart: cpu failed 2 of 13 gates, npu passed 13 of 13 gates`.
+
+    It ends with what no tier, or not every tier, was judged on: `; not judged: photographs (25 images, needs 30)`.
+    """
     states = [tier.state for tier in run.tiers.values()]
     worst = next(state for state in ("failed", "undecided", "passed") if state in states)
     tiers = ", ".join(f"{escape(name)} {told(tier)}" for name, tier in run.tiers.items())
-    return f"{MARKS[worst]} {escape(run.name)}: {tiers}"
+    parts = dict.fromkeys(f"{part} ({why})" for tier in run.tiers.values() for part, why in tier.not_judged.items())
+    missing = f"; not judged: {escape(', '.join(parts))}" if parts else ""
+    return f"{MARKS[worst]} {escape(run.name)}: {tiers}{missing}"
 
 
 def told(tier: Verdict) -> str:

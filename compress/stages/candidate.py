@@ -8,7 +8,7 @@ was made for. Not covered: the judging itself (stage verify) and parity with tor
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,12 @@ import onnx
 
 from compress.artifact import Artifact, hash_file, write_json
 from compress.context import Context
-from compress.errors import storage_error
+from compress.errors import InputError, storage_error
 from compress.exporting import model_file, parity
 from compress.judging import admission, candidate
 from compress.judging.admission import Admission
 from compress.judging.candidate import Candidate
-from compress.judging.signature import Bytes
+from compress.judging.signature import Bytes, Signature
 from compress.shards import Shards
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, c
         _copy(file, folder / name)
         size = (folder / name).stat().st_size
         admitted[name] = replace(found, sha256=hash_file(folder / name), size_bytes=size)
+    for line in _ranges_not_used(options, [(files[name], found.signature) for name, found in admitted.items()]):
+        context.progress.log(f"candidate: {line}")
     photos = _rows(inputs["test_inputs"], "photo")
     pictures = _rows(inputs["test_targets"], "image")
     likeness = {
@@ -65,6 +67,23 @@ def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, c
         "integer_convolutions": integer,
         "convolutions": every,
     }
+
+
+def _ranges_not_used(options: admission.Options, files: Sequence[tuple[Path, Signature]]) -> list[str]:
+    """Which stated range does not hold for which file, because its uint8 values are 0..255 whatever is stated.
+
+    Raises InputError for a range that holds for none of the files.
+    """
+    lines = []
+    for flag, stated, field in (
+        ("--input-range", options.input_range, "input_range"),
+        ("--output-range", options.output_range, "output_range"),
+    ):
+        fixed = [path for path, signature in files if stated not in ("", getattr(signature, field))]
+        if len(fixed) == len(files):
+            raise InputError(f"{flag}: {stated} is not possible in the uint8 values of {fixed[0]}; leave the flag out")
+        lines += [f"{flag} {stated} does not hold for {path}, whose uint8 values are 0..255" for path in fixed]
+    return lines
 
 
 def _copy(file: Path, copy: Path) -> None:
