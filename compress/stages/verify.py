@@ -4,7 +4,8 @@ seen.
 Reads the export (or an admitted file from elsewhere) and the test set with what is known of it; writes `verdict.json`
 (gates), `metrics.json` (every number, with interval, backbones and seed), `images.csv` (one row per image) and contact
 sheets. A failed gate is a result, not an error. Everything about pictures is measured on the exported ONNX files.
-Publishing is not done here.
+A part of the test set that is too small for gates (a handful of photographs for the eye) is not judged, which is no
+failure: the verdict says so wherever it is shown. Publishing is not done here.
 """
 
 from __future__ import annotations
