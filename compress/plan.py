@@ -2,13 +2,16 @@
 
 `make_plan` is a pure function of a surveyed recipe; nothing here imports torch. A step's key covers its stage, the
 settings that it reads, the contents of the files that these name, and the keys of its parents, so that changing one
-setting redoes only what depends on it. It does not run anything (`compress.run`).
+setting redoes only what depends on it; verify's covers the machine too. Not covered: versions of libraries in other
+keys, and running anything (`compress.run`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +37,7 @@ from compress.recipe import (
 )
 
 KEY_DIGITS = 12
+RUNTIMES = ("onnxruntime", "openvino")
 VARIANTS = 5
 """Changed versions of a photo that the motion stage draws; a test compares this with `judging.variants`."""
 
@@ -203,9 +207,33 @@ def verify_step(
         judges=recipe.judges,
         gates=gates,
         left_out=left_out,
+        machine=machine(),
     )
     budget = f"{len(gates)} gates, {tier.budget.latency_ms:g} ms"
     builder.add(f"verify-{name}", "verify", settings, {**judged, **roles}, budget, images=images)
+
+
+def machine() -> str:
+    """What times and runtimes' parities depend on besides the file: `onnxruntime 1.20.1, openvino 2025.1, <processor>`.
+
+    A runtime that is not installed is left out; the processor's name is the kernel's, where it gives one.
+    """
+    found = []
+    for runtime in RUNTIMES:
+        try:
+            found.append(f"{runtime} {importlib.metadata.version(runtime)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join([*found, _processor()])
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # no Linux
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
 
 
 def _training(builder: Builder, recipe: TeacherRecipe) -> None:

@@ -335,6 +335,7 @@ class VerifyStep(Section):
     judges: JudgeSettings
     gates: dict[Gate, GateSettings]
     left_out: tuple[Gate, ...] = Field(default=(), description="gates of the recipe that the command line left out")
+    machine: str = Field(default="", description="runtimes with versions, and processor: another one measures anew")
 
 
 class ReportStep(ReportSettings):

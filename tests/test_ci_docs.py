@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import shlex
@@ -23,9 +24,8 @@ PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 WORKFLOW = yaml.safe_load((ROOT / "docs" / "github-workflow.yml").read_text(encoding="utf-8"))
 STEPS = WORKFLOW["jobs"]["verify"]["steps"]
 SHELL = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-GITLAB = yaml.safe_load("\n".join(re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)))["verify"][
-    "script"
-]
+GITLAB_JOB = yaml.safe_load("\n".join(re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)))["verify"]
+GITLAB = GITLAB_JOB["script"]
 RECIPE = small_line.RECIPE.replace("name: small", "name: quickstart").replace(
     "gates: {psnr_mean_db: {min: 20}}",
     "gates: {psnr_mean_db: {min: 20}, int8_psnr_db: {min: 30}, parity_float_levels: {max: 2}, "
@@ -106,6 +106,25 @@ def test_commands_before_a_merge_run_as_they_stand(repository: Path) -> None:
     shell(repository, pre_merge)
     assert (repository / "shipped" / "verdict.json").is_file()
     shell(repository, GITLAB[0])
+
+
+def test_commands_before_a_merge_take_one_student_after_another(repository: Path) -> None:
+    first, pre_merge = SHELL
+    shell(repository, first)
+    shell(repository, "cp -r runs/quickstart/candidates/student-* shipped")
+    page = repository / "shipped" / "report.html"
+    before = page.read_text()
+    for name in ("student.onnx", "student-float.onnx"):
+        small_model.write(repository / "models" / name, 0.95)
+    shell(repository, pre_merge)
+    assert page.read_text() != before  # the small report names its step's folder
+    assert not list(page.parent.glob("student-*"))
+
+
+def test_caches_hold_the_test_set_and_nothing_that_was_measured() -> None:
+    (github,) = (step["with"]["path"] for step in STEPS if "cache@" in step.get("uses", ""))
+    assert [github] == GITLAB_JOB["cache"]["paths"]
+    assert not fnmatch.fnmatch("runs/quickstart/steps/verify-cpu-0123456789ab", github)
 
 
 def test_gates_left_out_on_the_page_are_those_of_the_shipped_recipe(tmp_path: Path) -> None:

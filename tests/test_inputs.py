@@ -120,8 +120,9 @@ def test_inputs_of_nothing_are_an_error(tmp_path: Path) -> None:
         inputs.run(settings(0), {}, tmp_path / "out", Context())
 
 
+@pytest.mark.parametrize("home", ["album", "elsewhere/album", "renamed"])
 @pytest.mark.parametrize("stored", [1, 3, 4, 5])
-def test_inputs_resumed_are_those_of_one_run(tmp_path: Path, stored: int) -> None:
+def test_inputs_resumed_are_those_of_one_run(tmp_path: Path, stored: int, home: str) -> None:
     for number, level in enumerate([200, 10, 201, 11, 202]):
         write_photo(tmp_path / "album" / f"{number}.png", level)
     chosen = settings(2, tmp_path / "album")
@@ -131,11 +132,57 @@ def test_inputs_resumed_are_those_of_one_run(tmp_path: Path, stored: int) -> Non
     with ShardWriter(tmp_path / "resumed") as writer:
         for row in range(stored):
             writer.add({name: value[[row]].reshape(value.shape[1:]) for name, value in rows.items()})
-    skipped = {path: reason for path, reason in whole["skipped"].items() if stored > 2}
-    (tmp_path / "resumed" / "skipped.json").write_text(json.dumps(skipped))
-    assert inputs.run(chosen, {}, tmp_path / "resumed", Context()) == whole
-    again = Shards(tmp_path / "resumed").read(range(5))
-    assert all(np.array_equal(rows[name], again[name]) for name in rows)
+    skipped = json.loads((tmp_path / "whole" / "skipped.json").read_text())
+    (tmp_path / "resumed" / "skipped.json").write_text(json.dumps(skipped if stored > 2 else {}))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "album").rename(tmp_path / home)
+    resumed = inputs.run(settings(2, tmp_path / home), {}, tmp_path / "resumed", Context())
+    shards = Shards(tmp_path / "resumed")
+    again = shards.read(range(len(shards)))
+    # After another name of the folder photographs are called by it, and are the same ones.
+    same = ["photo", "source"] if home == "renamed" else list(rows)
+    assert all(np.array_equal(rows[name], again[name]) for name in same)
+    assert resumed == (resumed | {"photographs": 3} if home == "renamed" else whole)
+    assert list(resumed["skipped"].values()) == ["no face found"] * 2
+
+
+def test_inputs_skipped_photographs_are_recorded_without_their_place(tmp_path: Path) -> None:
+    write_photo(tmp_path / "album" / "bright.png", 200)
+    write_photo(tmp_path / "album" / "dark.png", 10)
+    numbers = inputs.run(settings(0, tmp_path / "album"), {}, tmp_path / "out", Context())
+    assert numbers["skipped"] == {"album/dark.png": "no face found"}
+    record = json.loads((tmp_path / "out" / "skipped.json").read_text())
+    assert record == {"1": ["album/dark.png", "no face found"]}
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["anna/faces", "bert/faces"], ["anna/faces/1.png", "bert/faces/1.png"]),
+        (["x/anna/faces", "y/anna/faces", "z"], ["x/anna/faces/1.png", "y/anna/faces/1.png", "z/1.png"]),
+        (["p/anna/faces", "bert/faces", "q/anna"], ["anna/faces/1.png", "bert/faces/1.png", "anna/1.png"]),
+        # Told apart from each other they would be named as a photograph of the third.
+        (["p/anna/faces", "bert/faces", "q/anna:faces/1.png"], ["p/anna/faces/1.png", "bert/faces/1.png",
+                                                               "q/anna/faces/1.png"]),
+    ],
+)  # fmt: skip
+def test_photo_names_of_folders_called_alike_differ(folders: list[str], names: list[str]) -> None:
+    parts = [text.partition(":") for text in folders]
+    paths = [Path("/data", folder, file or "1.png") for folder, _, file in parts]
+    found = inputs.photo_names([f"/data/{folder}" for folder, _, _ in parts], paths)
+    assert list(found.values()) == names
+
+
+def test_photo_names_of_a_root_folder_end_there() -> None:
+    found = inputs.photo_names(["/faces", "/a/faces"], [Path("/faces/1.png"), Path("/a/faces/2.png")])
+    assert list(found.values()) == ["faces/1.png", "a/faces/2.png"]
+
+
+def test_inputs_of_folders_called_alike_are_different_people(tmp_path: Path) -> None:
+    for name in ("anna", "bert"):
+        write_photo(tmp_path / name / "faces" / "1.png", 200)
+    inputs.run(settings(0, tmp_path / "anna" / "faces", tmp_path / "bert" / "faces"), {}, tmp_path / "out", Context())
+    assert Shards(tmp_path / "out").read(range(2))["person"].tolist() == [b"anna/faces/1.png", b"bert/faces/1.png"]
 
 
 def test_inputs_long_names_keep_their_end() -> None:

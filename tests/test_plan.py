@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import small_line
 from compress.errors import RecipeError
-from compress.plan import Plan, plan, table
+from compress.plan import Plan, machine, plan, table
 from compress.planning.survey import shipped_teachers
+from compress.recipe import VerifyStep
 
 TIER_STEPS = ["distill", "prune", "finetune", "quantize", "export", "verify"]
 
@@ -97,6 +99,7 @@ def test_test_set_that_does_not_move_has_no_such_step_and_no_such_gates(tmp_path
     with pytest.raises(RecipeError, match="test.steadiness.videos is 0, it cannot be measured"):
         plan(small_line.recipe(tmp_path, still.replace("psnr_mean_db: {min: 20}", "flicker_ratio: {max: 1}")))
 
+
 def test_changed_seed_leaves_inputs_and_targets(tmp_path: Path) -> None:
     assert redone(tmp_path, "seed: 3", "seed: 4") == tier("cpu", since="distill") | tier("npu", since="distill")
 
@@ -121,6 +124,55 @@ def test_changed_photograph_changes_the_key(tmp_path: Path) -> None:
     after = keys(tmp_path, text)
     assert before["inputs"] != after["inputs"]
     assert before["test-inputs"] == after["test-inputs"]
+
+
+@pytest.mark.parametrize(("size", "place"), [(100_000, 50_000), (100_000, 99_999), (2 << 20, (2 << 20) - 1)])
+def test_photograph_changed_behind_its_first_bytes_changes_the_key(tmp_path: Path, size: int, place: int) -> None:
+    text = small_line.RECIPE.replace("photos: []", "photos: [faces]", 1)
+    photo = small_line.photos(tmp_path / "faces", 3) / "001.jpg"
+    found = []
+    for value in (0, 1):
+        content = bytearray(size)
+        content[place] = value
+        photo.write_bytes(content)
+        found.append(keys(tmp_path, text)["inputs"])
+    assert found[0] != found[1]
+
+
+def test_result_of_a_pair_changed_behind_its_first_bytes_draws_anew(tmp_path: Path) -> None:
+    for kind in ("photos", "results"):
+        for part, count in (("train", 40), ("test", 80)):
+            small_line.photos(tmp_path / "pairs" / kind / part, count)
+    text = small_line.RECIPE.replace("network: teacher.safetensors", "pairs: pairs")
+    text = text.replace("rendered: 100", "rendered: 0").replace("photos: []", "photos: [pairs/photos/train]", 1)
+    still = "photos: [pairs/photos/test], steadiness: {images: 0, videos: 0}"
+    text = text.replace("rendered: 80", "rendered: 0").replace("photos: []", still)
+    found = []
+    for last in (b"0", b"1"):
+        (tmp_path / "pairs" / "results" / "test" / "001.jpg").write_bytes(b"0" * 50_000 + last)
+        found.append(keys(tmp_path, text))
+    assert found[0]["test-inputs"] == found[1]["test-inputs"]
+    assert found[0]["test-targets"] != found[1]["test-targets"]
+
+
+@pytest.mark.parametrize("changed", ["onnxruntime", "openvino", "processor"])
+def test_other_runtime_or_processor_verifies_anew_and_redoes_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    names = {"onnxruntime": "1.2", "openvino": "3.4", "processor": "Abacus"}
+    monkeypatch.setattr("compress.plan.importlib.metadata.version", names.__getitem__)
+    monkeypatch.setattr("compress.plan._processor", lambda: names["processor"])
+    before = plan(small_line.recipe(tmp_path)).steps
+    names[changed] = "another"
+    after = keys(tmp_path)
+    assert {step.name for step in before if step.key != after[step.name]} == {"verify-cpu", "verify-npu", "report"}
+    told = {step.settings.machine for step in before if isinstance(step.settings, VerifyStep)}
+    assert told == {"onnxruntime 1.2, openvino 3.4, Abacus"}
+
+
+def test_machine_without_openvino_is_told_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compress.plan.RUNTIMES", ("onnxruntime", "no-such-runtime"))
+    assert re.fullmatch(r"onnxruntime \d[\w.]+, \S.*", machine())
 
 
 def test_missing_folders_and_teacher_are_found_together(tmp_path: Path) -> None:

@@ -26,9 +26,12 @@ from compress.recipe import InputSettings, Recipe, TeacherRecipe, TeacherSetting
 
 # The endings that compress.photographs.photos reads; that module imports OpenCV, so a test compares the two.
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"})
-_HEAD_BYTES = 16 << 10
+_PIECE_BYTES = 16 << 10
 _WHOLE_BYTES = 64 << 20
 _SAMPLES = 256
+# The same for one of many files of a folder, of which a plan must not read gigabytes.
+_WHOLE_OF_MANY = 1 << 20
+_SAMPLES_OF_MANY = 16
 _Finding = tuple[Place, str]
 Pictures = TypeVar("Pictures", bound=InputSettings)
 
@@ -264,27 +267,26 @@ def _needs(place: Place, tier: TierSettings, available: int) -> Iterator[_Findin
 
 
 def _folder_fingerprint(folder: Path, files: list[Path]) -> str:
-    """Of names, sizes and first bytes: reading whole photo collections would cost more than a plan may."""
+    """Of names and contents; above 1 MiB of 16 pieces, as whole collections would cost more than a plan may."""
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
         name = path.relative_to(folder).as_posix()
-        digest.update(json.dumps([name, path.stat().st_size, hashlib.sha256(head).hexdigest()]).encode())
+        content = _file_fingerprint(path, _WHOLE_OF_MANY, _SAMPLES_OF_MANY)
+        digest.update(json.dumps([name, content]).encode())
     return digest.hexdigest()
 
 
-def _file_fingerprint(path: Path) -> str:
-    """Of the whole file, or of its size and evenly spaced pieces if it is large."""
+def _file_fingerprint(path: Path, whole: int = _WHOLE_BYTES, samples: int = _SAMPLES) -> str:
+    """Of the whole file, or of its size and evenly spaced pieces, first and last bytes among them, above `whole`."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
-        if size <= _WHOLE_BYTES:
+        if size <= whole:
             digest.update(file.read())
         else:
-            for index in range(_SAMPLES):
-                file.seek((size - _HEAD_BYTES) * index // (_SAMPLES - 1))
-                digest.update(file.read(_HEAD_BYTES))
+            for index in range(samples):
+                file.seek((size - _PIECE_BYTES) * index // (samples - 1))
+                digest.update(file.read(_PIECE_BYTES))
     return digest.hexdigest()
 
 

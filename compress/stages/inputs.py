@@ -2,8 +2,8 @@
 
 Beside each stands what is known of its person (`judging.facts`): exactly for renders, from `facts` for photographs.
 Rendered portrait i depends on (seed, i) alone. Photographs are read, their largest face is found and aligned; one that
-cannot be used is skipped and named with the reason in `skipped.json`. Resumes behind the last whole shard. Not covered:
-teacher outputs (stage targets) and augmentation (batches.py).
+cannot be used is skipped and named with the reason in `skipped.json`. Resumes behind the last whole shard, also if the
+folders were moved in between. Not covered: teacher outputs (stage targets) and augmentation (batches.py).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import itertools
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,22 +92,34 @@ def render(settings: InputSettings, writer: ShardWriter, context: Context) -> No
 def photograph(
     settings: InputSettings, people: Mapping[Path, Facts], writer: ShardWriter, record: Path, context: Context
 ) -> dict[str, str]:
-    """Add the photographs that are missing; returns reasons by path of those that cannot be used."""
+    """Add the photographs that are missing; returns reasons by name of those that cannot be used.
+
+    `record` keeps them by position, which like the step's key does not depend on where the folders stand.
+    """
     if not people:
         return {}
     paths = list(people)
-    skipped: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
-    left = remaining(paths, writer.count - settings.rendered, skipped)
     names = photo_names(settings.photos, paths)
-    with context.progress.task("photographs", len(paths), done=len(paths) - len(left)) as task:
-        for path, found in zip(left, portraits(left, settings.size)):
+    skipped = _read_skipped(record)
+    left = remaining(paths, writer.count - settings.rendered, skipped)
+    first = len(paths) - len(left)
+    with context.progress.task("photographs", len(paths), done=first) as task:
+        for position, found in enumerate(portraits(left, settings.size), first):
+            path = paths[position]
             if isinstance(found, str):
-                skipped[str(path)] = found
-                write_json(record, skipped)
+                skipped[position] = found
+                write_json(record, {at: [names[paths[at]], reason] for at, reason in skipped.items()})
             else:
                 writer.add(sample(found, PHOTOGRAPH, names[path], people[path]))
             task.advance()
-    return {str(path): skipped[str(path)] for path in paths if str(path) in skipped}
+    return {names[paths[at]]: skipped[at] for at in sorted(skipped)}
+
+
+def _read_skipped(record: Path) -> dict[int, str]:
+    """Reasons by position among the photographs."""
+    if not record.exists():
+        return {}
+    return {int(at): reason for at, (_, reason) in json.loads(record.read_text(encoding="utf-8")).items()}
 
 
 def identify(settings: InputSettings, paths: Sequence[Path]) -> dict[Path, Facts]:
@@ -116,20 +129,30 @@ def identify(settings: InputSettings, paths: Sequence[Path]) -> dict[Path, Facts
     return {path: known.get(path, Facts(names[path])) for path in paths}
 
 
-def remaining(paths: Sequence[Path], stored: int, skipped: Mapping[str, str]) -> Sequence[Path]:
-    """The paths behind the last of the `stored` ones, given which were skipped before it."""
-    usable = (position for position, path in enumerate(paths) if str(path) not in skipped)
+def remaining(paths: Sequence[Path], stored: int, skipped: Container[int]) -> Sequence[Path]:
+    """The paths behind the last of the `stored` ones, given the positions of the skipped ones."""
+    usable = (position for position in range(len(paths)) if position not in skipped)
     positions = list(itertools.islice(usable, stored))
     return paths[positions[-1] + 1 :] if positions else paths
 
 
 def photo_names(folders: Sequence[str], paths: Sequence[Path]) -> dict[Path, str]:
-    """Name of each photograph: its path below the folder that the recipe names, the folder's name in front."""
-    names = {}
-    for path in paths:
-        folder = next(Path(place) for place in folders if path.is_relative_to(place))
-        names[path] = f"{folder.name}/{path.relative_to(folder).as_posix()}"
-    return names
+    """Name of each photograph: its path below the folder that the recipe names, the folder's name in front.
+
+    Of folders that are called alike as many parents' names are put before it as tell them and their photographs apart:
+    `anna/faces` and `bert/faces` give `anna/faces/1.jpg` and `bert/faces/1.jpg`, as one name would be one person.
+    """
+    owners = {path: next(Path(place) for place in folders if path.is_relative_to(place)) for path in paths}
+    owners |= {folder: folder for folder in owners.values()}
+    depths = dict.fromkeys(owners.values(), 1)
+    while True:
+        bases = {folder: PurePosixPath(*folder.absolute().parts[1:][-depth:]) for folder, depth in depths.items()}
+        names = {path: (bases[owner] / path.relative_to(owner).as_posix()).as_posix() for path, owner in owners.items()}
+        taken = Counter(names.values())
+        alike = {owner for path, owner in owners.items() if taken[names[path]] > 1}
+        if not alike:
+            return {path: names[path] for path in paths}
+        depths |= {folder: depths[folder] + 1 for folder in alike}
 
 
 def portraits(paths: Sequence[Path], size: int) -> Iterator[Portrait | str]:
