@@ -121,6 +121,24 @@ def test_undecided_gate_of_several_images_a_person_asks_for_people() -> None:
     assert result.detail.startswith("undecided: needs about 29 more people (the value holds")
 
 
+def test_images_that_are_nearly_all_of_one_person_decide_nothing() -> None:
+    person = np.r_[np.zeros(100), np.arange(1, 40)]
+    values = np.random.default_rng(0).normal(30, 1, 40)[person.astype(int)]
+    result = judge("psnr_mean_db", intervals.mean(values, 0, person), low=-1000)
+    assert result.state == "undecided"
+    assert result.detail.startswith("undecided: images are spread too unevenly over 40 people, they weigh like 1.9 ")
+    assert result.detail.endswith("needs 30; leave out images of those who have most, or add people")
+    even = intervals.mean(np.repeat(values[-39:], 3), 0, np.repeat(person[-39:], 3))
+    assert judge("psnr_mean_db", even, low=-1000).passed
+
+
+def test_end_just_beyond_its_bound_asks_for_one_more() -> None:
+    just = Estimate(1.0, 0.5, np.nextafter(1.5, 2), 100)
+    assert judge("haar_ratio", just, high=1.5).detail.startswith("undecided: needs about 1 more images")
+    same = gates._more(Estimate(1.0, 0.5, 1.5, 100), 1.5, 1.5)
+    assert same == 1
+
+
 def test_undecided_gate_with_two_bounds_asks_for_the_larger_number() -> None:
     result = judge("haar_ratio", Estimate(1.0, 0.9, 1.1, 100), low=0.95, high=1.02)
     # Towards 1.02 the interval must be a fifth as wide, 25 times the images.
@@ -146,6 +164,17 @@ def test_videos_are_asked_for_where_videos_are_judged() -> None:
     result = gates.evaluate({"flicker_ratio": Bound(min=None, max=1.2)}, moving)[0]
     assert result.subset == "motion"
     assert result.detail.startswith("undecided: needs about 12 more videos")
+
+
+def test_changed_photos_are_judged_in_each_part_that_has_some() -> None:
+    bounds = {"equivariance_jpeg_ratio": Bound(min=None, max=1.2)}
+    good, bad = ({"equivariance_jpeg_ratio": Estimate(x, x - 0.1, x + 0.1, 40)} for x in (1.0, 2.0))
+    results = gates.evaluate(bounds, {"rendered": good, "photographs": bad, gates.MOTION: {}})
+    assert [(r.subset, r.state) for r in results] == [("rendered", "passed"), ("photographs", "failed")]
+    assert [r.subset for r in gates.evaluate(bounds, {"rendered": good, "photographs": {}})] == ["rendered"]
+    few = {"equivariance_jpeg_ratio": Estimate(1.0, 0.9, 1.1, 5)}
+    result = gates.evaluate(bounds, {"rendered": few})[0]
+    assert result.detail == "undecided: 5 changed photographs, needs at least 25 more"
 
 
 def test_motion_gate_without_motion_is_an_error_that_says_what_it_needs() -> None:

@@ -95,6 +95,25 @@ def test_many_images_of_few_people_are_not_judged(table: dict[str, np.ndarray]) 
     assert not dark.judged and dark.images == 30
 
 
+def test_many_images_of_few_others_are_not_judged_either(table: dict[str, np.ndarray]) -> None:
+    table["person"][30:] = b"the same"
+    dark = next(group for group in groups.find(table) if group.label == "dark")
+    assert not dark.judged and (dark.people, dark.other_people) == (30, 1)
+
+
+def test_people_with_very_uneven_shares_are_not_judged(table: dict[str, np.ndarray]) -> None:
+    table["person"][30:130] = b"the same"
+    light = next(group for group in groups.find(table) if group.label == "light")
+    assert not light.judged and light.people == 31
+    with pytest.raises(StageError, match="31 people with 30 others, whose uneven shares of the images weigh like 1;"):
+        groups.summarise(table | {"glasses": np.zeros(IMAGES, "S16")}, 0)
+
+
+def test_label_without_any_others_is_not_judged(table: dict[str, np.ndarray]) -> None:
+    table["skin"][:] = b"dark"
+    assert not any(group.judged for group in groups.find(table))
+
+
 def test_no_label_at_all_is_an_error_with_the_way_out(table: dict[str, np.ndarray]) -> None:
     blank = {name: np.zeros(IMAGES, "S16") for name in CATEGORIES}
     with pytest.raises(StageError, match=r"not one label of 160 images is known; .*test\.facts"):

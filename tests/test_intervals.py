@@ -237,3 +237,35 @@ def test_interval_of_nothing_is_refused() -> None:
 def test_clusters_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="4 clusters of 5 images"):
         intervals.mean(np.arange(5.0), 0, np.zeros(4))
+
+
+def test_effective_number_is_that_of_kish() -> None:
+    assert resampling.effective(np.repeat(np.arange(7), 3)) == 7
+    assert resampling.effective(np.array([0, 0, 0, 1])) == pytest.approx(16 / 10)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "gap", "share", "share_ratio", "percentile", "pair_ratio", "resampled"])
+def test_every_interval_tells_the_effective_number(statistic: str, generator: np.random.Generator) -> None:
+    person = np.r_[np.zeros(40), np.arange(1, 41)]
+    values, ones, pairs = generator.uniform(0.5, 1, 80), np.ones(80), np.ones((80, 80))
+    made = {
+        "mean": lambda: intervals.mean(values, 0, person),
+        "gap": lambda: intervals.gap(values, np.arange(80) >= 70, 0, person),
+        "share": lambda: intervals.share(values, person),
+        "share_ratio": lambda: intervals.share_ratio(values, ones, person),
+        "percentile": lambda: intervals.percentile(values, 5, 0, person),
+        "pair_ratio": lambda: intervals.pair_ratio(values + values[:, None], pairs, 0, person),
+        "resampled": lambda: intervals.resampled(lambda copies: copies @ values / copies.sum(1), 80, 0, person),
+    }[statistic]()
+    expected = 70**2 / (40**2 + 30) if statistic == "gap" else 80**2 / (40**2 + 40)
+    assert made.effective == pytest.approx(expected)
+
+
+def test_mean_of_one_large_person_among_small_ones_is_held() -> None:
+    person = np.r_[np.zeros(100, int), np.arange(1, 40)]
+    assert held(lambda g: intervals.mean(g.normal(size=40)[person], 0, person), 0.0) > LOW
+
+
+def test_hits_of_one_person_count_as_one_where_shares_are_uneven() -> None:
+    uneven = intervals.share(np.ones(139), np.r_[np.zeros(100), np.arange(1, 40)])
+    assert uneven.lower < intervals.share(np.ones(3)).lower

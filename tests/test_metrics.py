@@ -186,6 +186,12 @@ def test_rank1_of_fewer_photos_than_the_gallery_is_a_hit_or_a_miss() -> None:
     assert identity.rank1(photo, np.eye(4)[[0, 1, 0, 3]]).tolist() == [1, 1, 0, 1]
 
 
+def test_rank1_of_a_picture_without_an_identity_is_a_miss() -> None:
+    picture = np.eye(4)
+    picture[1] = np.nan
+    assert identity.rank1(np.eye(4), picture).tolist() == [1, 0, 1, 1]
+
+
 def test_rank1_does_not_fall_with_the_number_of_photos() -> None:
     generator = np.random.default_rng(13)
     photo = generator.normal(size=(1500, 6))

@@ -55,7 +55,7 @@ def fake_video(renderer: Any, seed: int, index: int, frames: int) -> Iterator[Sa
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(motion, "open_teacher", lambda settings, device: Inverting())
     monkeypatch.setattr(faces, "PairRenderer", lambda size: None)
-    monkeypatch.setattr(faces.video, "render_video", fake_video)
+    monkeypatch.setattr("compress.faces.video.render_video", fake_video)
 
 
 @pytest.fixture
@@ -175,6 +175,7 @@ def test_rows_are_clustered_by_person_and_by_video(stored: Path) -> None:
     assert (found.n, found.clusters) == (4, 3)
     video = table["kind"] == b"video"
     assert table["person"][video].tolist() == [b"video-0"] * 2 + [b"video-1"] * 2
+    assert table["source"].tolist() == [1] * 20 + [-1] * 4  # photographs, videos
     assert table["row"][video].tolist() == [-1] * 4 and table["frame"][video].tolist() == [1, 2] * 2
 
 

@@ -15,7 +15,7 @@ FEWEST_VIDEOS = 4
 MOST_TOLD = 100  # times the sample; what would need more than that is told as "over"
 PARTS = ("rendered", "photographs")
 WHOLE, MOTION = "model", "motion"
-"""What is judged besides the parts of the test set: the file itself; changed photos and videos."""
+"""What is judged besides the parts of the test set: the file itself; videos."""
 
 Better = Literal["higher", "lower", "near 1"]
 Backbone = Literal["", "identity", "features", "landmarks"]

@@ -5,8 +5,11 @@ Rules, for every gate:
   is but its interval is not, or if there are too few images, it is undecided, which does not pass either: the detail
   says about how many more images would tell. Counted numbers (bytes, MACs) have no interval and are never undecided;
 - gates on images are judged for each part of the test set on its own, `rendered` and `photographs`, if it has at least
-  30 images; a smaller part is named in the verdict as not judged, and at least one part must be large enough;
-- images of one person count once: what has too few independent samples asks for more people;
+  30 images; a smaller part is named in the verdict as not judged, and at least one part must be large enough. Changed
+  photos belong to the part that their photo is of, which is judged by them if it has any; videos are a part of their
+  own;
+- images of one person count once: what has too few independent samples asks for more people, and what has them very
+  unevenly for fewer images of those who have most;
 - a 5th percentile needs 72: with fewer, even the worst image seen is no 95 % bound for it;
 - a gate that is unknown, or whose number could not be computed, is an error, never a pass.
 
@@ -29,7 +32,11 @@ from compress.judging.gate_table import (
     FEWEST_IN_GROUP,
     FEWEST_VIDEOS,
     GATES,
+    MOST_TOLD,
+    MOTION,
     NEEDS,
+    PARTS,
+    WHOLE,
     Gate,
 )  # fmt: skip
 from compress.judging.metrics.estimate import Estimate
@@ -38,11 +45,6 @@ __all__ = [
     "FEWEST_FOR_P5", "FEWEST_IMAGES", "FEWEST_IN_GROUP", "FEWEST_VIDEOS", "GATES", "MOTION", "NEEDS", "PARTS", "WHOLE",
     "Bound", "Gate", "GateResult", "Measured", "State", "check_name", "describe", "evaluate", "judged_parts",
 ]  # fmt: skip
-
-MOST_TOLD = 100  # times the sample; what would need more than that is told as "over"
-PARTS = ("rendered", "photographs")
-MOTION = "motion"  # changed photographs and videos, a part of its own
-WHOLE = "model"
 
 State = Literal["passed", "failed", "undecided"]
 
@@ -59,7 +61,7 @@ class Bound(Protocol):
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate on one part of the test set (`subset`; "motion" for what moves, "model" for gates without images)."""
+    """One gate on one part of the test set (`subset`; "motion" for videos, "model" for gates without images)."""
 
     name: str
     subset: str
@@ -143,17 +145,17 @@ def evaluate(bounds: Mapping[Name, Bound], measured: Measured) -> list[GateResul
 
 
 def _subsets(name: str, measured: Measured) -> list[str]:
-    """Where gate `name` is judged: groups in each part of which labels are known, all else in every part."""
+    """Where gate `name` is judged: groups and changed photos in each part that has them, all else in every part."""
     gate = GATES[name]
     if not gate.per_image:
         return [WHOLE]
-    if gate.needs == "motion":
+    if gate.sample == "videos":
         return [MOTION]
     parts = [part for part in measured if part not in (MOTION, WHOLE)]
     if not parts:
         raise StageError(f"gates.{name}: no part of the test set was measured; this gate cannot be judged")
-    labelled = [part for part in parts if name in measured[part]] if gate.needs == "groups" else []
-    return labelled or parts
+    having = [part for part in parts if name in measured[part]] if gate.needs in ("groups", "motion") else []
+    return having or parts
 
 
 def _judge(name: str, subset: str, bound: Bound, numbers: Mapping[str, Estimate]) -> GateResult:
@@ -181,6 +183,8 @@ def _verdict(gate: Gate, bound: Bound, estimate: Estimate) -> tuple[State, str]:
     if short > 0:
         have = f"{estimate.clusters} {_sample(gate, estimate)}"
         return "undecided", "; ".join([f"undecided: {have}, needs at least {short} more", *misses])
+    if gate.per_image and estimate.effective < gate.fewest:
+        return "undecided", "; ".join([_uneven(gate, estimate), *misses])
     if misses:
         return "failed", "; ".join(misses)
     open_ends = [(limit, end, side) for limit, sign, end, side in limits if sign * (end - limit) < 0]
@@ -193,8 +197,17 @@ def _verdict(gate: Gate, bound: Bound, estimate: Estimate) -> tuple[State, str]:
     return "undecided", f"{needs} (the value holds, the end of its interval does not: {ends})"
 
 
+def _uneven(gate: Gate, estimate: Estimate) -> str:
+    whom = _sample(gate, estimate)
+    spread = f"images are spread too unevenly over {estimate.clusters} {whom}"
+    weight = f"they weigh like {math.floor(10 * estimate.effective) / 10:g} with equal shares, needs {gate.fewest}"
+    return f"undecided: {spread}, {weight}; leave out images of those who have most, or add {whom}"
+
+
 def _sample(gate: Gate, estimate: Estimate) -> str:
-    return "people" if gate.sample == "images" and estimate.clusters < estimate.n else gate.sample
+    if gate.sample == "images" and estimate.clusters < estimate.n:
+        return "people"
+    return "changed photographs" if gate.sample == "images" and gate.needs == "motion" else gate.sample
 
 
 def _more(estimate: Estimate, end: float, limit: float) -> float:
@@ -205,7 +218,7 @@ def _more(estimate: Estimate, end: float, limit: float) -> float:
     room = abs(estimate.value - limit)
     if not room:
         return math.inf
-    more = estimate.clusters * ((abs(end - estimate.value) / room) ** 2 - 1)
+    more = max(estimate.clusters * ((abs(end - estimate.value) / room) ** 2 - 1), 1.0)
     digit: float = 10.0 ** max(0, math.floor(math.log10(more)) - 1)
     return math.ceil(more / digit) * digit
 

@@ -12,8 +12,9 @@ is the share of good students that stay undecided. Not covered: two categories a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from compress.errors import StageError
 from compress.judging.facts import CATEGORIES
 from compress.judging.gates import FEWEST_IN_GROUP
-from compress.judging.metrics import identity, intervals
+from compress.judging.metrics import identity, intervals, resampling
 from compress.judging.metrics.estimate import Estimate
 
 Floats = NDArray[np.floating]
@@ -42,6 +43,8 @@ class Group:
     inside: NDArray[np.bool_]
     others: NDArray[np.bool_]
     people: int
+    other_people: int
+    effective: float  # people with equal shares of the images that weigh as much; of the side with fewer
 
     @property
     def images(self) -> int:
@@ -50,8 +53,8 @@ class Group:
 
     @property
     def judged(self) -> bool:
-        """Whether both sides have at least 20 images, and the group as many people: fewer say nothing of the next."""
-        return min(self.people, int(self.others.sum())) >= FEWEST_IN_GROUP
+        """Whether both sides weigh like 20 people or more with equal shares: fewer say nothing of the next."""
+        return self.effective >= FEWEST_IN_GROUP
 
     @property
     def name(self) -> str:
@@ -65,10 +68,16 @@ def find(table: Table) -> list[Group]:
     for category in CATEGORIES:
         column = table[category]
         for label in sorted(set(column.tolist()) - {b""}):
-            inside = column == label
-            people = len(np.unique(table["person"][inside]))
-            groups.append(Group(category, bytes(label).decode(), inside, (column != b"") & ~inside, people))
+            groups.append(_group(category, bytes(label), column, table["person"]))
     return groups
+
+
+def _group(category: str, label: bytes, column: NDArray[np.generic], person: NDArray[np.generic]) -> Group:
+    inside = column == label
+    sides = inside, (column != b"") & ~inside
+    people, other_people = (len(np.unique(person[side])) for side in sides)
+    effective = min(resampling.effective(person[side]) for side in sides) if other_people else 0.0
+    return Group(category, label.decode(), *sides, people, other_people, effective)
 
 
 def gaps(table: Table, group: Group, seed: int) -> dict[str, Estimate]:
@@ -133,7 +142,8 @@ def _worst(groups: list[Group], found: list[Estimate]) -> Estimate:
     if by_end != by_value:
         note += f"; widest: {groups[by_end].name}"
     worst, end = found[by_value], found[by_end]
-    return Estimate(worst.value, worst.lower, end.upper, end.n, end.clusters, end.method, note=note)
+    effective = min(gap.effective for gap in found)
+    return replace(end, value=worst.value, lower=worst.lower, note=note, effective=effective)
 
 
 def _why_none(table: Table) -> str:
@@ -141,6 +151,8 @@ def _why_none(table: Table) -> str:
     images, groups = len(table["person"]), find(table)
     if not groups:
         return f"groups: not one label of {images} images is known; {way_out}"
-    largest = max(groups, key=lambda group: group.people)
-    of = f"the largest is {largest.name} of {largest.people} people with {int(largest.others.sum())} others"
+    largest = max(groups, key=lambda group: (group.effective, group.people))
+    of = f"the largest is {largest.name} of {largest.people} people with {largest.other_people} others"
+    if largest.effective < min(largest.people, largest.other_people):
+        of += f", whose uneven shares of the images weigh like {math.floor(largest.effective)}"
     return f"groups: none of {len(groups)} has {FEWEST_IN_GROUP} people and as many others, {of}; {way_out}"

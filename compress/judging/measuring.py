@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from compress.context import Context
 from compress.judging import evaluation, gates, groups, steadying
 from compress.judging.evaluation import Judges, Student, Table, TestSet
-from compress.judging.facts import CATEGORIES
 from compress.judging.metrics.estimate import Estimate
 
 Indices = NDArray[np.int64]
@@ -56,21 +55,27 @@ def only(table: Table, rows: Indices) -> Table:
 
 
 def labelled(table: Table) -> bool:
-    """Whether anything is known of the people in any row."""
-    return any(bool((table[category] != b"").any()) for category in CATEGORIES)
+    """Whether enough is known of the people for at least one group to be judged."""
+    return any(group.judged for group in groups.find(table))
 
 
 def summarise(seen: Seen, rows: Mapping[str, Indices], seed: int, with_groups: bool) -> dict[str, dict[str, Estimate]]:
-    """Estimates by part and by gate; what moves is a part of its own.
+    """Estimates by part and by gate; changed photos stand in the part of their photos, videos are one of their own.
 
-    Groups are found in parts of which anything is known. Raises StageError where a number cannot be computed.
+    Groups are compared in parts where one can be judged. Raises StageError where a number cannot be computed, and if
+    no part has such a group.
     """
+    tables = {part: only(seen.stills, chosen) for part, chosen in rows.items()}
+    grouped = [part for part in tables if with_groups and labelled(tables[part])]
     found: dict[str, dict[str, Estimate]] = {}
-    for part, chosen in rows.items():
-        table = only(seen.stills, chosen)
+    for part, table in tables.items():
         found[part] = evaluation.summarise(table, seed)
-        if with_groups and labelled(table):
+        if part in grouped or (with_groups and not grouped):  # the latter says why there is none
             found[part] |= groups.summarise(table, seed)
+        if seen.moving is not None:
+            changed = np.flatnonzero(seen.moving["source"] == gates.PARTS.index(part))
+            found[part] |= steadying.summarise(only(seen.moving, changed), seed)
     if seen.moving is not None:
-        found[gates.MOTION] = steadying.summarise(seen.moving, seed)
+        videos = np.flatnonzero(seen.moving["kind"] == steadying.VIDEO.encode())
+        found[gates.MOTION] = steadying.summarise(only(seen.moving, videos), seed)
     return found

@@ -31,8 +31,8 @@ WHO = ("student", "teacher", "photo")
 def measure(motion: Path, test: TestSet, student: Student, context: Context) -> Table:
     """One row for each changed photo, then for each frame of a video but the first, as columns.
 
-    kind: of `variants.KINDS`, or video. person: the cluster, who is in the photo or which video. row: of the test set,
-    -1 in a video. frame: 0 for a photo. student, teacher, photo: their errors in levels of 255, see
+    kind: of `variants.KINDS`, or video. person: the cluster, who is in the photo or which video. row and source: of
+    the test set, -1 in a video. frame: 0 for a photo. student, teacher, photo: their errors in levels of 255, see
     `metrics.steadiness`. Raises StageError if `motion` holds nothing.
     """
     variants, videos = Shards(motion / VARIANTS), Shards(motion / VIDEOS)
@@ -79,7 +79,8 @@ def _changed(sample: Sample, test: TestSet, student: Student) -> list[Table]:
         batch = Batch(part["photo"], part["teacher"], points, rows[at], kind.decode(), frames, labels)
         changed = {"student": student.draw(batch), "teacher": batch.teacher, "photo": batch.photo}
         errors = {who: steadiness.equivariance_error(changed[who], drawn[who][at], part["matrix"]) for who in WHO}
-        tables.append(_rows(part["kind"], test.person[rows[at]], rows[at], frames) | errors)
+        places = {"row": rows[at], "source": test.source[rows[at]].astype(np.int64), "frame": frames}
+        tables.append({"kind": part["kind"].astype("S16"), "person": test.person[rows[at]]} | places | errors)
     return tables
 
 
@@ -96,11 +97,8 @@ def _filmed(sample: Sample, most: int, student: Student) -> Table:
     errors = {who: steadiness.flicker_error(pictures[who], sample["flow"], sample["visible"]) for who in WHO}
     count = len(frames) - 1
     person = np.full(count, f"{VIDEO}-{sample['video'][0]}".encode(), "S64")
-    return _rows(np.full(count, VIDEO.encode(), "S16"), person, rows[1:], frames[1:]) | errors
-
-
-def _rows(kind: NDArray[np.bytes_], person: NDArray[np.bytes_], row: Indices, frame: Indices) -> Table:
-    return {"kind": kind.astype("S16"), "person": person, "row": row, "frame": frame}
+    places = {"row": rows[1:], "source": rows[1:], "frame": frames[1:]}
+    return {"kind": np.full(count, VIDEO.encode(), "S16"), "person": person} | places | errors
 
 
 def summarise(table: Table, seed: int) -> dict[str, Estimate]:

@@ -78,13 +78,13 @@ class GateRecord(IntervalRecord):
 
 
 class GroupRecord(Part):
-    """One number of one group of people or pictures; `gap` is how much worse it is than over all images."""
+    """One number of one group of people or pictures; `gap` is how much worse it is than the others of its category."""
 
     subset: str
     category: str
     label: str
     n: Samples
-    judged: bool = Field(description="false for groups with too few images")
+    judged: bool = Field(description="false where it or the others have too few people")
     metric: str = Field(description="empty for groups that are not judged")
     value: Number | None = None
     lower: Number | None = None

@@ -154,7 +154,9 @@ def _sample(gate: GateRecord) -> str:
     what = known.sample if known else "samples"
     if what == "videos":
         return f"{gate.n} frames of {gate.clusters} videos"
-    part = {gates.WHOLE: "", gates.MOTION: "changed "}.get(gate.subset, f"{gate.subset} ")
+    part = "" if gate.subset == gates.WHOLE else f"{gate.subset} "
+    if known and known.needs == "motion":
+        part = f"changed {part}"
     people = f" of {gate.clusters} people" if what == "images" and gate.clusters != gate.n else ""
     return f"{gate.n} {part}{what}{people}"
 

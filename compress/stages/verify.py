@@ -119,7 +119,7 @@ def _verdict(
     few = {part: f"{n} images, needs {gates.FEWEST_IMAGES}" for part, n in counts.items() if n and part not in rows}
     tables = {part: measuring.only(seen.stills, chosen) for part, chosen in rows.items()}
     unlabelled = [p for p, table in tables.items() if _asks_for_groups(settings) and not measuring.labelled(table)]
-    unknown = {f"groups of {part}": "nothing is known of the people" for part in unlabelled}
+    unknown = {f"groups of {part}": "no group of 20 people with labels" for part in unlabelled}
     return verdict.build(
         {
             "tier": settings.tier,

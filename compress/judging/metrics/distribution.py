@@ -7,6 +7,7 @@ network and are not comparable with published KID, which is of Inception feature
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ def diversity_ratio(student: Floats, teacher: Floats, seed: int, clusters: Clust
     ends = (math.sqrt(max(end, 0)) if math.isfinite(end) else end for end in (squared.lower, squared.upper))
     lower, upper = ends
     value = math.sqrt(squared.value) if math.isfinite(squared.value) else squared.value
-    return Estimate(value, lower, upper, squared.n, squared.clusters, squared.method)
+    return replace(squared, value=value, lower=lower, upper=upper)
 
 
 def _squared_distances(features: Floats) -> Floats:

@@ -12,8 +12,10 @@ CONFIDENCE = 0.95
 class Estimate:
     """`value` with its interval `lower`..`upper` from `n` samples: images, frames, rounds.
 
-    `clusters` counts the people or videos among them; 0 stands for `n`, all independent. `method` says how the
-    interval was found: "counted" has no width. `note` says what the number is of, where its name does not: the group.
+    `clusters` counts the people or videos among them; 0 stands for `n`, all independent. `effective` is how many of
+    them with equal shares of the samples would weigh as much, n^2 / sum(n_i^2); 0 stands for `clusters`, equal shares
+    (Kish, Survey Sampling, 1965). `method` says how the interval was found: "counted" has no width. `note` says what
+    the number is of, where its name does not: the group.
     """
 
     value: float
@@ -24,9 +26,11 @@ class Estimate:
     method: str = "bootstrap"
     confidence: float = CONFIDENCE
     note: str = ""
+    effective: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clusters", self.clusters or self.n)
+        object.__setattr__(self, "effective", self.effective or float(self.clusters))
 
     @classmethod
     def exact(cls, value: float) -> Estimate:
@@ -39,6 +43,6 @@ class Estimate:
         return all(math.isfinite(x) for x in (self.value, self.lower, self.upper))
 
     def as_dict(self) -> dict[str, float | int | str | None]:
-        """For JSON, which knows no NaN: what could not be computed is null. Without `note`."""
-        fields = {name: entry for name, entry in asdict(self).items() if name != "note"}
+        """For JSON, which knows no NaN: what could not be computed is null. Without `note` and `effective`."""
+        fields = {name: entry for name, entry in asdict(self).items() if name not in ("note", "effective")}
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}

@@ -37,7 +37,8 @@ def rank1(photo: Floats, pictures: Floats, person: Clusters | None = None, galle
 
     Exact: with w of m photos of other people at least as like, none of w is among gallery - 1 drawn from m with
     probability C(m - w, gallery - 1) / C(m, gallery - 1). So it does not depend on how many photos there are, where
-    rank-1 among all falls with their number; fewer than `gallery` photos are all drawn. A tie is lost. Other photos of
+    rank-1 among all falls with their number; fewer than `gallery` photos are all drawn. A tie is lost, and so
+    is what is not a number. Other photos of
     the same `person` [n] are neither right nor wrong. Raises ValueError if there is nobody else.
     """
     unit = photo / np.maximum(np.linalg.norm(photo.astype(np.float64), axis=1, keepdims=True), 1e-12)
@@ -47,7 +48,7 @@ def rank1(photo: Floats, pictures: Floats, person: Clusters | None = None, galle
     m = others.sum(axis=1)
     if not m.all():
         raise ValueError("rank1: all photos are of one person; nobody could be mistaken for another")
-    wrong = (others & (scores >= np.diag(scores)[:, None])).sum(axis=1)
+    wrong = (others & ~(scores < np.diag(scores)[:, None])).sum(axis=1)
     drawn = np.minimum(gallery - 1, m)
     right = m - wrong
     # The two factors a! / (a - drawn)! with their denominators: exactly 1 where nobody is as like.

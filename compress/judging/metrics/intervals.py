@@ -7,13 +7,15 @@
     resampled           any other statistic: bias-corrected and accelerated bootstrap
     split_halves        what a distance between two sets is of two halves of one set
 
-Clusters are resampled whole. The methods were chosen by how often they hold the truth at 100 to 300 images
+Clusters are resampled whole. Where they weigh like fewer than 12 of equal size, a resample repeats the largest too
+often, and Student's t takes over. The methods were chosen by how often they hold the truth at 100 to 300 images
 (`benchmarks/intervals.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ __all__ = [
     "resampled", "share", "share_ratio", "split_halves",
 ]  # fmt: skip
 
-FEWEST_RESAMPLED = 12  # clusters; fewer repeat one resample too often, and Student's t takes over
+FEWEST_RESAMPLED = 12  # effective clusters
 _TAIL = (1 - CONFIDENCE) / 2
 _Z = float(special.ndtri(1 - _TAIL))
 
@@ -46,11 +48,13 @@ def ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None = No
     value = float(np.sum(over) / np.sum(under))
     # Residuals, not values, are summed: what is constant must come out without a width, not with a rounding's.
     sums = resampling.sums(code, count, over - value * under, under)
-    return _studentised(sums, len(over), seed, _quotient, value)
+    return _studentised(sums, len(over), seed, _quotient, value, resampling.effective(code))
 
 
 def gap(values: Floats, inside: NDArray[np.bool_], seed: int, clusters: Clusters | None = None) -> Estimate:
     """Mean of `values` [n] outside a group less the mean `inside` it; n is that of the group.
+
+    `effective` is that of the side with fewer.
 
     Raises ValueError if one of the two sides is empty.
     """
@@ -61,9 +65,9 @@ def gap(values: Floats, inside: NDArray[np.bool_], seed: int, clusters: Clusters
     value = float(values[outside].mean() - values[inside].mean())
     residuals = [(values - values[side].mean()) * side for side in (outside, inside)]
     sums = resampling.sums(code, count, residuals[0], outside, residuals[1], inside)
-    found = _studentised(sums, int(inside.sum()), seed, _difference, value)
-    members = len(np.unique(code[inside]))
-    return Estimate(found.value, found.lower, found.upper, int(inside.sum()), members, found.method)
+    effective = min(resampling.effective(code[side]) for side in (outside, inside))
+    found = _studentised(sums, int(inside.sum()), seed, _difference, value, effective)
+    return replace(found, clusters=len(np.unique(code[inside])))
 
 
 def share(hits: Floats, clusters: Clusters | None = None) -> Estimate:
@@ -77,7 +81,8 @@ def share(hits: Floats, clusters: Clusters | None = None) -> Estimate:
     code, count = resampling.codes(len(hits), clusters)
     value = float(np.mean(hits))
     lower, upper = _wilson(value, len(hits) / resampling.design_effect(code, count, hits - value), _Z)
-    return Estimate(value, float(lower), float(upper), len(hits), count, "Wilson")
+    found = Estimate(value, float(lower), float(upper), len(hits), count, "Wilson")
+    return replace(found, effective=resampling.effective(code))
 
 
 def share_ratio(over: Floats, under: Floats, clusters: Clusters | None = None) -> Estimate:
@@ -97,7 +102,8 @@ def share_ratio(over: Floats, under: Floats, clusters: Clusters | None = None) -
     spread = np.sqrt((first + second + 2) / ((hits[0] + 1) * (hits[1] + 1)))
     each = np.sqrt((1 - (hits + 1) / (n + 2)) / (hits + 1))
     lower, upper = _wilson(hits / n, n, _Z * spread / each.sum())
-    return Estimate(value, float(lower[0] / upper[1]), float(upper[0] / lower[1]), len(over), count, "Wilson, paired")
+    ends = float(lower[0] / upper[1]), float(upper[0] / lower[1])
+    return Estimate(value, *ends, len(over), count, "Wilson, paired", effective=resampling.effective(code))
 
 
 def percentile(values: Floats, percent: float, seed: int, clusters: Clusters | None = None) -> Estimate:
@@ -113,11 +119,13 @@ def percentile(values: Floats, percent: float, seed: int, clusters: Clusters | N
     # In a tail few images tell how alike those of one person are; the effect there is seldom above that at the median.
     levels = ((value, share), (np.median(values), 0.5))
     size = n / max(resampling.design_effect(code, count, (values <= level) - part) for level, part in levels)
+    effective = resampling.effective(code)
     if count < n:  # how far the effect itself is known: by the people, not the images
-        size *= (_Z / float(stats.t.ppf(1 - _TAIL, max(count - 1, 1)))) ** 2
+        size *= (_Z / _student(effective)) ** 2
     ranks = np.array([_rank(share, size, level) for level in (1 - _TAIL, _TAIL)]) * (n + 1) / (size + 1)
     lower, upper = np.interp(ranks, np.arange(1, n + 1), np.sort(values))
-    return Estimate(float(value), float(min(lower, value)), float(max(upper, value)), n, count, "order statistics")
+    ends = float(min(lower, value)), float(max(upper, value))
+    return Estimate(float(value), *ends, n, count, "order statistics", effective=effective)
 
 
 def pair_ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
@@ -142,7 +150,8 @@ def pair_ratio(over: Floats, under: Floats, seed: int, clusters: Clusters | None
         slopes = 2 * (rows - shift[:, None] * below) / total[:, None]
         shifts.append(shift)
         errors.append(np.sqrt((copies * np.square(slopes)).sum(axis=1) * count / (count - 1)))
-    return _studentise(value, np.concatenate(shifts), np.concatenate(errors), len(over), count)
+    effective = resampling.effective(code)
+    return _studentise(value, np.concatenate(shifts), np.concatenate(errors), len(over), count, effective)
 
 
 def resampled(statistic: Callable[[Floats], Floats], n: int, seed: int, clusters: Clusters | None = None) -> Estimate:
@@ -156,10 +165,10 @@ def resampled(statistic: Callable[[Floats], Floats], n: int, seed: int, clusters
     if count < 2:
         return Estimate(value, np.nan, np.nan, n, count)
     left_out = np.concatenate([statistic(rows[:, code]) for rows in resampling.left_out(count, n)])
-    spread = left_out.mean() - left_out
-    if count < FEWEST_RESAMPLED:
-        half = stats.t.ppf(1 - _TAIL, count - 1) * np.sqrt((count - 1) / count * np.square(spread).sum())
-        return Estimate(value, value - half, value + half, n, count, "jackknife")
+    spread, effective = left_out.mean() - left_out, resampling.effective(code)
+    if effective < FEWEST_RESAMPLED:
+        half = _student(effective) * float(np.sqrt((count - 1) / count * np.square(spread).sum()))
+        return Estimate(value, value - half, value + half, n, count, "jackknife", effective=effective)
     repeats = np.concatenate([statistic(rows[:, code]) for rows in resampling.resamples(count, seed, width=n)])
     below = (np.mean(repeats < value) + np.mean(repeats <= value)) / 2
     bias = special.ndtri(np.clip(below, 1 / len(repeats), 1 - 1 / len(repeats)))
@@ -167,7 +176,8 @@ def resampled(statistic: Callable[[Floats], Floats], n: int, seed: int, clusters
     wanted = bias + special.ndtri([_TAIL, 1 - _TAIL])
     levels = special.ndtr(bias + wanted / np.maximum(1 - acceleration * wanted, 1e-3))
     lower, upper = np.quantile(repeats, levels)
-    return Estimate(value, float(min(lower, value)), float(max(upper, value)), n, count, "bootstrap, BCa")
+    ends = float(min(lower, value)), float(max(upper, value))
+    return Estimate(value, *ends, n, count, "bootstrap, BCa", effective=effective)
 
 
 def split_halves(
@@ -192,7 +202,8 @@ def split_halves(
         first[generator.permutation(count)[: count // 2]] = True
         repeats.append(distance(np.flatnonzero(first[code]), np.flatnonzero(~first[code])))
     lower, upper = np.quantile(repeats, [_TAIL, 1 - _TAIL])
-    return Estimate(float(np.mean(repeats)), float(lower), float(upper), n, count, "split halves")
+    found = Estimate(float(np.mean(repeats)), float(lower), float(upper), n, count, "split halves")
+    return replace(found, effective=resampling.effective(code))
 
 
 def _quotient(totals: Floats) -> tuple[Floats, Floats]:
@@ -208,7 +219,12 @@ def _difference(totals: Floats) -> tuple[Floats, Floats]:
 
 
 def _studentised(
-    sums: Floats, n: int, seed: int, statistic: Callable[[Floats], tuple[Floats, Floats]], value: float
+    sums: Floats,
+    n: int,
+    seed: int,
+    statistic: Callable[[Floats], tuple[Floats, Floats]],
+    value: float,
+    effective: float,
 ) -> Estimate:
     """`value` plus `statistic` of the totals of `sums` [clusters, k], which is 0 for the whole sample.
 
@@ -225,24 +241,30 @@ def _studentised(
         squares = np.einsum("ri,rij,rj->r", slopes, totals[:, k:].reshape(-1, k, k), slopes)
         shifts.append(shift)
         errors.append(np.sqrt(np.maximum(squares, 0) * count / max(count - 1, 1)))
-    return _studentise(value, np.concatenate(shifts), np.concatenate(errors), n, count)
+    return _studentise(value, np.concatenate(shifts), np.concatenate(errors), n, count, effective)
 
 
-def _studentise(value: float, shifts: Floats, errors: Floats, n: int, count: int) -> Estimate:
+def _studentise(value: float, shifts: Floats, errors: Floats, n: int, count: int, effective: float) -> Estimate:
     """Interval of `value` from `shifts` and standard `errors`, of the whole sample first and then of its resamples."""
     error = float(errors[0])
     if count < 2:
         return Estimate(float(value), np.nan, np.nan, n, count)
-    if count < FEWEST_RESAMPLED:
-        half = float(stats.t.ppf(1 - _TAIL, count - 1)) * error
-        return Estimate(float(value), float(value - half), float(value + half), n, count, "Student")
+    if effective < FEWEST_RESAMPLED:
+        half = _student(effective) * error
+        ends = float(value - half), float(value + half)
+        return Estimate(float(value), *ends, n, count, "Student", effective=effective)
     # Without spread but for rounding: a resample of equal numbers says nothing.
     usable = np.isfinite(shifts[1:]) & (errors[1:] > 1e-6 * error)
     if error == 0 or not usable.any():
-        return Estimate(float(value), float(value), float(value), n, count, "bootstrap-t")
+        return Estimate(float(value), float(value), float(value), n, count, "bootstrap-t", effective=effective)
     low, high = np.quantile(shifts[1:][usable] / errors[1:][usable], [_TAIL, 1 - _TAIL])
     lower, upper = value - max(high, 0) * error, value - min(low, 0) * error
-    return Estimate(float(value), float(lower), float(upper), n, count, "bootstrap-t")
+    return Estimate(float(value), float(lower), float(upper), n, count, "bootstrap-t", effective=effective)
+
+
+def _student(effective: float) -> float:
+    """Half a width of Student's t, in standard errors."""
+    return float(stats.t.ppf(1 - _TAIL, max(effective - 1, 1)))
 
 
 def _rank(share: float, n: float, level: float) -> float:

@@ -31,6 +31,15 @@ def codes(n: int, clusters: Clusters | None) -> tuple[Indices, int]:
     return code, len(names)
 
 
+def effective(clusters: Clusters) -> float:
+    """How many clusters with equal shares of the images weigh as much as these, n^2 / sum(n_i^2): 1 to their number.
+
+    Source: Kish, Survey Sampling (1965), section 11.7.
+    """
+    counts = np.unique(clusters, return_counts=True)[1]
+    return float(counts.sum() ** 2 / np.square(counts).sum())
+
+
 def sums(code: Indices, count: int, *columns: NDArray[np.generic]) -> Floats:
     """Sums of columns [n] over each cluster, [clusters, columns]."""
     return np.stack([np.bincount(code, np.asarray(column, np.float64), count) for column in columns], axis=1)
@@ -91,6 +100,6 @@ def design_effect(code: Indices, count: int, residuals: Floats) -> float:
         return 1.0
     squares = np.square(residuals).sum()
     if not squares > 0:
-        return len(code) / count
+        return len(code) / effective(code)
     within = sums(code, count, residuals)[:, 0]
     return max(1.0, float(np.square(within).sum() / squares))
