@@ -17,13 +17,23 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from compress import __version__, process
-from compress.errors import EXIT_GATE_FAILED, EXIT_PASSED, EXIT_STAGE_FAILED, KcompressError, storage_error
+from compress.errors import (
+    EXIT_GATE_FAILED,
+    EXIT_PASSED,
+    EXIT_STAGE_FAILED,
+    InputError,
+    KcompressError,
+    storage_error,
+)
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+_INTERRUPTED = "interrupted; run the same command again to go on from here"
+_TERMINATED: list[int] = []
+"""Signals that asked this process to stop."""
 _RANGES = ("-1..1", "0..1", "0..255")
 
 
@@ -31,10 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line and return its exit code."""
     process.prepare()
     options = parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    _TERMINATED.clear()
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
         code: int = options.command(options)
     except KcompressError as error:
+        if _TERMINATED:  # whatever it broke in the midst of
+            return _fail(_INTERRUPTED, EXIT_INTERRUPTED)
         return _fail(": ".join([*getattr(error, "__notes__", ()), str(error)]), error.exit_code)
     except BrokenPipeError:
         # The reader of our output (head, less) has left; a second write while closing must not complain.
@@ -45,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail("out of memory; close other programs or choose smaller pictures", EXIT_STAGE_FAILED)
     except KeyboardInterrupt:
-        return _fail("interrupted; run the same command again to go on from here", EXIT_INTERRUPTED)
+        return _fail(_INTERRUPTED, EXIT_INTERRUPTED)
     finally:
         signal.signal(signal.SIGTERM, before)
     return code
@@ -159,17 +172,23 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from compress.context import Progress
-    from compress.planning.verification import verification_plan
+    from compress.context import Context, Progress
+    from compress.planning.verification import candidate_settings, verification_plan
     from compress.run import verify
+    from compress.stages.candidate import admitted_files
 
     names = ("candidate", "tier", "float_file", "input_range", "output_range", "layout", "without")
     plan = verification_plan(options.recipe, **{name: getattr(options, name) for name in names})
+    # A file that cannot be judged is refused before the test set is made, which takes minutes.
+    admitted_files(candidate_settings(plan), Context(progress=Progress(interactive=False)))
     return verify(plan, options.runs, Progress())
 
 
 def _compare(options: argparse.Namespace) -> int:
     from compress.artifact import write_text
+
+    _require_writable("--markdown", options.markdown)
+    _require_writable("--out", options.out)
     from compress.reporting.comparison import compare
     from compress.reporting.comparison_text import markdown, table
 
@@ -182,24 +201,34 @@ def _compare(options: argparse.Namespace) -> int:
         from compress.reporting.comparison_page import render
 
         write_text(options.out, render(found))
-    return EXIT_GATE_FAILED if options.fail_on_worse and found.changed("worse") else EXIT_PASSED
+    worse = found.changed("worse") or found.missing
+    return EXIT_GATE_FAILED if options.fail_on_worse and worse else EXIT_PASSED
 
 
 def _calibrate(options: argparse.Namespace) -> int:
+    from compress.planning.reading import load
+    from compress.planning.verification import chosen_tier
+
+    _require_writable("--out", options.out)
+    tier = chosen_tier(load(options.recipe), options.tier)
     from compress.artifact import write_text
     from compress.context import Progress
     from compress.judging.calibration import calibrate
-    from compress.planning.reading import load
-    from compress.planning.verification import chosen_tier
     from compress.run import carry_out
 
-    tier = chosen_tier(load(options.recipe), options.tier)
     proposals = calibrate(options.recipe, tier, options.runs, Progress(), carry_out)
     for line in proposals.table():
         print(line)
     if options.out:
         write_text(options.out, proposals.yaml())
     return EXIT_PASSED
+
+
+def _require_writable(option: str, path: Path | None) -> None:
+    """Before any work: a file at `path` can be written, as far as a look tells."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        problem = "is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}"
+        raise InputError(f"{option} {path}: {problem}; name a file in a folder that exists")
 
 
 def _schema(options: argparse.Namespace) -> int:
@@ -239,6 +268,7 @@ class _whole:
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
+    _TERMINATED.append(number)
     raise KeyboardInterrupt
 
 

@@ -26,6 +26,7 @@ def _small_stages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(run.run, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
     monkeypatch.setattr(run.verify, "__defaults__", (small_line.FUNCTIONS, lambda: "cpu"))
     small_verdict.STATES.clear()
+    small_line.CALLS.clear()
     return iter(())
 
 
@@ -151,9 +152,35 @@ def test_verify_returns_three_when_a_stage_failed(tmp_path: Path, monkeypatch: p
 def test_verify_passes_on_what_is_said_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(small_line, "candidate", lambda settings, *_: seen.append(settings) or {})
-    options = ["--input-range", "-1..1", "--output-range=0..255", "--layout", "nhwc", "--without", "macs"]
+    options = ["--input-range", "-1..1", "--output-range=0..255", "--layout", "nchw", "--without", "macs"]
     verify(tmp_path, "--tier", "cpu", *options)
-    assert (seen[0].input_range, seen[0].output_range, seen[0].layout) == ("-1..1", "0..255", "nhwc")
+    assert (seen[0].input_range, seen[0].output_range, seen[0].layout) == ("-1..1", "0..255", "nchw")
+
+
+def test_file_that_cannot_be_judged_is_refused_before_the_test_set_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(tmp_path, "--tier", "cpu", "--layout", "nhwc") == 2
+    assert "nhwc" in sentence(capsys)
+    assert not small_line.CALLS
+
+
+@pytest.mark.parametrize("option", ["--out", "--markdown"])
+def test_place_that_cannot_be_written_is_refused_first(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", "nowhere", "nothing", option, str(tmp_path / "none" / "page")]) == 2
+    assert f"{option} {tmp_path}/none/page: there is no folder {tmp_path}/none; name a file" in sentence(capsys)
+
+
+def test_compare_with_a_run_that_lacks_a_tier_fails_on_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", str(small_line.recipe(tmp_path)), "--runs", str(tmp_path / "runs")]) == 0
+    runs = [str(tmp_path / "runs" / "small"), *candidates(tmp_path, ["passed"])]
+    assert cli.main(["compare", *runs, "--fail-on-worse"]) == 1
+    assert "has no tier npu: it was not compared." in capsys.readouterr().out
+    assert cli.main(["compare", *runs]) == 0
 
 
 def candidates(folder: Path, states: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from compress.artifact import write_json
-from compress.errors import InputError, StorageError
+from compress.errors import InputError
 from compress.judging import verdict
 from compress.reporting import comparison, pairing
 from compress.reporting.comparison import Change, Comparison, compare
@@ -228,7 +228,7 @@ def test_run_folder_is_read_through_its_plan(tmp_path: Path) -> None:
     write_json(run / "plan.json", {"steps": [{"step": "verify-cpu", "key": "0123456789abcdef"}]})
     assert change_of(compare([run, candidate])).direction == "same"
     write_json(run / "plan.json", {"steps": []})
-    with pytest.raises(StorageError, match="has no step verify-cpu; run the recipe again"):
+    with pytest.raises(InputError, match="has no step verify-cpu; copy the folder again"):
         compare([run, candidate])
 
 
@@ -250,7 +250,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         compare([first, tmp_path / "absent"])
     with pytest.raises(InputError, match="file: is a file"):
         compare([first, tmp_path / "file"])
-    with pytest.raises(StorageError, match="empty/verdict.json: there is no verdict"):
+    with pytest.raises(InputError, match="empty/verdict.json: there is no verdict"):
         compare([first, tmp_path / "empty"])
 
 
@@ -258,7 +258,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_cut_off_table_of_images_is_refused(tmp_path: Path, content: str) -> None:
     first, later = stored(tmp_path / "a", psnrs()), stored(tmp_path / "b", psnrs())
     (later / "images.csv").write_text(content)
-    with pytest.raises(StorageError, match="a row has not as many cells as the heading"):
+    with pytest.raises(InputError, match="a row has not as many cells as the heading"):
         compare([first, later])
 
 
@@ -266,7 +266,7 @@ def test_cut_off_table_of_images_is_refused(tmp_path: Path, content: str) -> Non
 def test_damaged_numbers_are_refused(tmp_path: Path, content: str) -> None:
     first, later = stored(tmp_path / "a", psnrs()), stored(tmp_path / "b", psnrs())
     (later / "metrics.json").write_text(content)
-    with pytest.raises(StorageError, match="metrics.json: "):
+    with pytest.raises(InputError, match="metrics.json: "):
         compare([first, later])
 
 

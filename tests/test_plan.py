@@ -245,3 +245,12 @@ def test_table_shows_steps_keys_and_states(tmp_path: Path) -> None:
     assert the_plan.steps[0].key[:12] in lines[2]
     assert lines[2].endswith("done")
     assert lines[3].endswith("to do")
+
+
+def test_copies_among_the_test_pictures_are_named(tmp_path: Path) -> None:
+    text = small_line.RECIPE.replace("rendered_seed: 2, photos: []", "rendered_seed: 2, photos: [faces]")
+    folder = small_line.photos(tmp_path / "faces", 3)
+    plan(small_line.recipe(tmp_path, text))
+    (folder / "z.jpg").write_bytes((folder / "001.jpg").read_bytes())
+    with pytest.raises(RecipeError, match="faces/z.jpg is a copy of .*faces/001.jpg; remove one of them"):
+        plan(small_line.recipe(tmp_path, text))

@@ -13,7 +13,7 @@ from compress.cli import main
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL))
+BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)).replace("\\\n", "")
 COMMANDS = [line.split("#")[0].strip() for line in re.findall(r"^kcompress .*$", BLOCKS, re.MULTILINE)]
 QUICK = ("plan", "schema", "render")
 # On tiny networks: test_line.py, test_stylize.py, test_calibration.py, test_cli.py and test_ci_docs.py.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -54,7 +55,9 @@ def render_many(
         for index in indices:
             yield _render(size, assets, what, seed, int(index))
         return
-    with multiprocessing.get_context("spawn").Pool(min(processes, len(indices))) as pool:
+    # An interruption is the parent's to handle: workers that were interrupted too would print where they stood.
+    quiet = (signal.SIGINT, signal.SIG_IGN)
+    with multiprocessing.get_context("spawn").Pool(min(processes, len(indices)), signal.signal, quiet) as pool:
         waiting: deque[AsyncResult[Sample]] = deque()
         for index in indices:
             waiting.append(pool.apply_async(_render, (size, assets, what, seed, int(index))))

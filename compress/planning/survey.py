@@ -76,6 +76,7 @@ class _Look:
         self.findings: list[_Finding] = []
         self.fingerprints: dict[str, str] = {}
         self.photos: dict[str, int] = {}
+        self._tested: dict[str, Path] = {}
 
     def path(self, text: str) -> Path:
         return (self.root / Path(text).expanduser()).resolve()
@@ -89,16 +90,25 @@ class _Look:
             return str(folder)
         try:
             files = photo_files(folder) if pictures else sorted(path for path in folder.rglob("*") if path.is_file())
-            self.fingerprints[str(folder)] = _folder_fingerprint(folder, files)
+            contents = _contents(files)
         except OSError as error:
             self.findings.append((place, f"{error.filename}: {error.strerror}; give access to it or leave it out"))
             return str(folder)
         if not files:
             what = f"picture ({', '.join(sorted(PHOTO_SUFFIXES))})" if pictures else "file"
             self.findings.append((place, f"{folder}: no {what} in it; name another folder"))
+        self.fingerprints[str(folder)] = _folder_fingerprint(folder, contents)
         section = str(place[0])
+        self.findings += [(place, sentence) for sentence in self._copies(contents)] if section == "test" else []
         self.photos[section] = self.photos.get(section, 0) + len(files)
         return str(folder)
+
+    def _copies(self, contents: Mapping[Path, str]) -> Iterator[str]:
+        """Test pictures that were there before: counted twice they would make every interval too narrow."""
+        for path, content in contents.items():
+            first = self._tested.setdefault(content, path)
+            if first != path:
+                yield f"{path} is a copy of {first}; remove one of them"
 
     def weights(self, place: Place, text: str) -> str:
         """Absolute path of a checkpoint."""
@@ -149,7 +159,7 @@ class _Look:
         pictures = photo_files(results)
         found = teacher_files.pair_findings(root, named, pictures)
         self.findings += [(("teacher", field), sentence) for field, sentence in found]
-        self.fingerprints[str(root)] = _folder_fingerprint(results, pictures)
+        self.fingerprints[str(root)] = _folder_fingerprint(results, _contents(pictures))
 
 
 def _recipe(look: _Look, recipe: Recipe) -> Recipe:
@@ -266,13 +276,16 @@ def _needs(place: Place, tier: TierSettings, available: int) -> Iterator[_Findin
             yield (*place, *key), f"{count} is more than the {available} images of inputs; lower it or add images"
 
 
-def _folder_fingerprint(folder: Path, files: list[Path]) -> str:
-    """Of names and contents; above 1 MiB of 16 pieces, as whole collections would cost more than a plan may."""
+def _contents(files: list[Path]) -> dict[Path, str]:
+    """What is in each file; above 1 MiB of 16 pieces, as whole collections would cost more than a plan may."""
+    return {path: _file_fingerprint(path, _WHOLE_OF_MANY, _SAMPLES_OF_MANY) for path in files}
+
+
+def _folder_fingerprint(folder: Path, contents: Mapping[Path, str]) -> str:
+    """Of names and contents."""
     digest = hashlib.sha256()
-    for path in files:
-        name = path.relative_to(folder).as_posix()
-        content = _file_fingerprint(path, _WHOLE_OF_MANY, _SAMPLES_OF_MANY)
-        digest.update(json.dumps([name, content]).encode())
+    for path, content in contents.items():
+        digest.update(json.dumps([path.relative_to(folder).as_posix(), content]).encode())
     return digest.hexdigest()
 
 

@@ -70,10 +70,15 @@ def verification_plan(
     return Plan(recipe.name, path.resolve(), tuple(builder.steps.values()))
 
 
+def candidate_settings(plan: Plan) -> CandidateStep:
+    """What a verification plan says of the file that it judges."""
+    (settings,) = (step.settings for step in plan.steps if isinstance(step.settings, CandidateStep))
+    return settings
+
+
 def candidate_file(plan: Plan) -> Path:
     """The file that a verification plan judges."""
-    (settings,) = (step.settings for step in plan.steps if isinstance(step.settings, CandidateStep))
-    return Path(settings.file)
+    return Path(candidate_settings(plan).file)
 
 
 def candidate_name(plan: Plan) -> str:

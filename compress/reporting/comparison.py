@@ -72,12 +72,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs by their `labels`, the first of which the others are compared with; `notes` are what a reader must know."""
+    """Runs by their `labels`, the first of which the others are compared with; `notes` are what a reader must know.
+
+    `missing` is what gates of the first run judged and a later run has not: whether that got worse nobody knows.
+    """
 
     labels: tuple[str, ...]
     verdicts: tuple[RunVerdict, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
     def changed(self, direction: Direction) -> list[tuple[Row, int]]:
         """Rows with a change in this direction, each with the number of the run (1 for the second)."""
@@ -110,7 +114,21 @@ def compare(runs: Sequence[Path]) -> Comparison:
     confidence = 1 - FAMILY / max(1, sum(len(metrics) for _, metrics in pairs.values()))
     rows = [row for name, of_runs in of_tiers.items() for row in _rows(name, of_runs, pairs, confidence)]
     notes = [note for name, of_runs in of_tiers.items() for note in _notes(name, of_runs, labels)]
-    return Comparison(labels, tuple(run for run, _ in opened), tuple(rows), tuple(notes))
+    missing = tuple(_missing([found for _, found in opened], labels))
+    return Comparison(labels, tuple(run for run, _ in opened), tuple(rows), (*notes, *missing), missing)
+
+
+def _missing(runs: Sequence[Mapping[str, TierRecord]], labels: Sequence[str]) -> Iterator[str]:
+    """Tiers and judged numbers of the first run that a later one lacks."""
+    for label, later in zip(labels[1:], runs[1:]):
+        for name, first in runs[0].items():
+            if name not in later:
+                yield f"{label} has no tier {name}: it was not compared."
+                continue
+            judged = dict.fromkeys((gate.subset, gate.name) for gate in first.verdict.gates)
+            lacking = [f"{gate} on {subset}" for subset, gate in judged if not later[name].reading(subset, gate)]
+            if lacking:
+                yield f"{label}, {name}: has no {', '.join(lacking)}."
 
 
 def _labels(runs: Sequence[Path]) -> tuple[str, ...]:
@@ -231,9 +249,7 @@ def _notes(tier: str, runs: Sequence[TierRecord | None], labels: Sequence[str]) 
     first = runs[0]
     assert first is not None
     for label, run in zip(labels, runs):
-        if run is None:
-            yield f"{label} has no tier {tier}."
-        elif run.verdict.left_out:
+        if run is not None and run.verdict.left_out:
             yield f"{label}, {tier}: judged without {', '.join(run.verdict.left_out)}."
     for label, later in zip(labels[1:], runs[1:]):
         if later is None:

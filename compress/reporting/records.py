@@ -54,13 +54,18 @@ class TierRecord:
 def open_run(path: Path) -> tuple[RunVerdict, dict[str, TierRecord]]:
     """Verdict and records of the tiers in folder `path`.
 
-    Raises InputError where there is no such folder, StorageError where what lies in it is damaged or unfinished.
+    Raises InputError where there is no such folder, or what lies in it is damaged or unfinished.
     """
     if not path.is_dir():
         problem = "is a file" if path.exists() else "there is no such folder"
         raise InputError(f"{path}: {problem}; name the folder of a run or of a candidate, as runs/NAME")
-    found = verdict.read_run(path / "verdict.json")
-    return found, {name: _tier(_folder(path, name), judged) for name, judged in found.tiers.items()}
+    try:
+        found = verdict.read_run(path / "verdict.json")
+        return found, {name: _tier(_folder(path, name), judged) for name, judged in found.tiers.items()}
+    except StorageError as error:
+        # Whoever compares has not made it, so deleting and running again is no way out.
+        problem = str(error).rpartition(";")[0] or str(error)
+        raise InputError(f"{problem}; copy the folder again, or let kcompress run or verify finish it") from error
 
 
 def _folder(run: Path, tier: str) -> Path:

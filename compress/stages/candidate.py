@@ -37,17 +37,11 @@ def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, c
 
     `inputs` are test_inputs and test_targets. Raises InputError for a file that cannot be judged.
     """
-    options = admission.Options(settings.input_range, settings.output_range, settings.layout)
-    given = {candidate.INT8: settings.file, candidate.FLOAT: settings.float_file}
-    files = {name: Path(file) for name, file in given.items() if file}
-    admitted: dict[str, Admission] = {}
+    files, admitted = _files(settings), admitted_files(settings, context)
     for name, file in files.items():
-        found = admission.admit(file, settings.size, options)
         _copy(file, folder / name)
         size = (folder / name).stat().st_size
-        admitted[name] = replace(found, sha256=hash_file(folder / name), size_bytes=size)
-    for line in _ranges_not_used(options, [(files[name], found.signature) for name, found in admitted.items()]):
-        context.progress.log(f"candidate: {line}")
+        admitted[name] = replace(admitted[name], sha256=hash_file(folder / name), size_bytes=size)
     photos = _rows(inputs["test_inputs"], "photo")
     pictures = _rows(inputs["test_targets"], "image")
     likeness = {
@@ -67,6 +61,24 @@ def run(settings: CandidateStep, inputs: Mapping[str, Artifact], folder: Path, c
         "integer_convolutions": integer,
         "convolutions": every,
     }
+
+
+def admitted_files(settings: CandidateStep, context: Context) -> dict[str, Admission]:
+    """What is found of the file and its float version by themselves, without a test set.
+
+    Raises InputError for one that cannot be judged.
+    """
+    options = admission.Options(settings.input_range, settings.output_range, settings.layout)
+    files = _files(settings)
+    found = {name: admission.admit(file, settings.size, options) for name, file in files.items()}
+    for line in _ranges_not_used(options, [(files[name], one.signature) for name, one in found.items()]):
+        context.progress.log(f"candidate: {line}")
+    return found
+
+
+def _files(settings: CandidateStep) -> dict[str, Path]:
+    given = {candidate.INT8: settings.file, candidate.FLOAT: settings.float_file}
+    return {name: Path(file) for name, file in given.items() if file}
 
 
 def _ranges_not_used(options: admission.Options, files: Sequence[tuple[Path, Signature]]) -> list[str]:

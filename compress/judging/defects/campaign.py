@@ -27,7 +27,7 @@ from compress.judging.defects.trials import JUDGED, Ground, Measured, TestSteps,
 from compress.judging.metrics.estimate import Estimate
 from compress.recipe import JudgeSettings
 
-VERSION = 2  # raise it when what is measured changes
+VERSION = 3  # raise it when what is measured changes
 FOLDER, RECORD = "defects", "trials.jsonl"  # in the folder of a run, for all its tiers
 CLEAN = ""
 Which = tuple[str, Strength]
