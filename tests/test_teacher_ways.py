@@ -76,6 +76,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / "pairs" / kind / part / f"{index}.{ending}"
             path.parent.mkdir(parents=True, exist_ok=True)
             picture = face["photo"] if kind == "photos" else 255 - (255 - face["photo"]) // 2
+            picture = picture.copy()
+            picture[0, 0] = index  # no two test pictures are the same
             Image.fromarray(picture).resize((side, side)).save(path)
     return folder
 
