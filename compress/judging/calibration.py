@@ -7,6 +7,7 @@ is `judging.proposals`. Budgets (MACs, bytes, time, memory) and parity with torc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,7 +118,7 @@ def _why_not(gate: str, clean: list[Estimate]) -> str:
     if not clean or not all(estimate.finite for estimate in clean):
         needs = gates.NEEDS[gates.GATES[gate].needs]
         return f"it needs {needs}" if needs else "it could not be measured"
-    short = gates.GATES[gate].fewest - min(estimate.clusters for estimate in clean)
+    short = math.ceil(gates.GATES[gate].fewest - min(estimate.effective for estimate in clean))
     return f"it needs {short} more {gates.GATES[gate].sample}" if gates.GATES[gate].per_image and short > 0 else ""
 
 
