@@ -73,7 +73,7 @@ def levels(file: Candidate, photos: Bytes, need_openvino: bool = False) -> dict[
 
 def _open_openvino(file: Candidate) -> Runner:
     try:
-        import openvino as ov  # type: ignore[import-untyped]  # it comes without types
+        import openvino as ov
     except ImportError:
         raise MissingExtraError("parity_openvino_levels", "openvino") from None
     # bfloat16 is the default on processors that have it, which is another question than whether the file is right.
