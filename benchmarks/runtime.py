@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -62,9 +63,9 @@ def export_preset(tier: str, folder: Path) -> None:
         onnx_files.write(folder / names[1], exported, student, {})
 
 
-def fastest(calls: dict[str, object]) -> dict[str, float]:
+def fastest(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Milliseconds of the fastest round of each call."""
-    times = latency.measure(calls, ROUNDS)  # type: ignore[arg-type]
+    times = latency.measure(calls, ROUNDS)
     return {name: float(time.thread_ms.min()) for name, time in times.items()}
 
 
