@@ -168,6 +168,8 @@ def test_column_that_does_not_give_the_number_is_not_paired(tmp_path: Path) -> N
         ("parity_int8_levels", (0.1, 0.1, 0.1), (0.9, 0.9, 0.9), "worse"),
         ("latency_ms", (10, 9.9, 10.1), (10.5, 10.4, 10.6), "same"),
         ("latency_ms", (10, 9.9, 10.1), (8, 7.9, 8.1), "better"),
+        ("peak_memory_bytes", (2.8e7, 2.79e7, 2.81e7), (2.96e7, 2.95e7, 2.97e7), "same"),
+        ("peak_memory_bytes", (2.8e7, 2.79e7, 2.81e7), (3.4e7, 3.39e7, 3.41e7), "worse"),
     ],
 )
 def test_numbers_of_whole_sets_differ_if_their_intervals_do(

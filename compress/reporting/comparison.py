@@ -218,7 +218,8 @@ def _negligible(metric: str, before: float, counted: bool) -> float:
     gate = GATES[metric]
     if gate.unit == "levels of 255":
         return NEGLIGIBLE_LEVELS
-    return abs(before) * (NEGLIGIBLE_COST if gate.sample == "rounds" else NEGLIGIBLE if counted else 0.0)
+    measured_cost = gate.sample == "rounds" or (gate.unit == "bytes" and not counted)
+    return abs(before) * (NEGLIGIBLE_COST if measured_cost else NEGLIGIBLE if counted else 0.0)
 
 
 def _badness(metric: str, reading: Reading) -> tuple[float, float]:
