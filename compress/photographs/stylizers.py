@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
 from compress import artifact
 from compress.errors import InputError, StorageError
 from compress.exporting import fused
+from compress.judging.candidate import FAILURES
 from compress.photographs.alignment import F32, U8, align, natural_size
 
 if TYPE_CHECKING:
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 LARGEST_SIDE = 2048
 MODEL, CORE, MANIFEST = "model.onnx", "core.onnx", "manifest.json"
 MAP_CHANNELS = 8
-_FAILURES = (
-    failures.Fail,
-    failures.InvalidArgument,
-    failures.InvalidGraph,
-    failures.InvalidProtobuf,
-    failures.NoModel,
-    failures.NoSuchFile,
-    failures.NotImplemented,
-    failures.RuntimeException,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +104,7 @@ class OnnxFile:
         options.log_severity_level = 4
         try:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except _FAILURES as error:
+        except FAILURES as error:
             reason = _first_line(error)
             raise InputError(f"{path}: not an ONNX file that the runtime opens ({reason}); export it again") from error
         self.path = path
@@ -135,7 +125,7 @@ class OnnxFile:
         """One run: [1, 3, H, W] in [-1, 1] to the output. Raises InputError when the runtime fails."""
         try:
             return np.asarray(self._session.run([self.output], {"photo": tensor})[0], np.float32)
-        except _FAILURES as error:
+        except FAILURES as error:
             shape = "x".join(map(str, tensor.shape))
             raise InputError(
                 f"{self.path}: fails on a photo {shape} ({_first_line(error)}); export it again"
