@@ -33,6 +33,8 @@ def build(record: dict[str, Any]) -> KStyleGAN:
         names = ", ".join(unknown)
         raise ValueError(f"teacher architecture: unknown fields {names}; known: {', '.join(sorted(known))}")
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k != "family"}
+    if values.get("styles") == 1:  # records of before styles had names
+        values["styles"] = ("fairy-tale",)
     return KStyleGAN(Architecture(**values))
 
 

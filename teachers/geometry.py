@@ -92,7 +92,8 @@ class StyleMapping(nn.Module):
     flow.
 
     ``dP = field(P, geometry feature; w)`` in the head's frame, ``flow = scale * (R dP)_xy`` (weak perspective; image
-    y points down). Shapes: flow ``[N, 2, H/4, W/4]`` backward, full width = 2; w ``[N, style]``.
+    y points down). Shapes: ``style [N, style]`` is what `code` gives; flow ``[N, 2, H/4, W/4]`` backward, full width =
+    2; w ``[N, style]``.
     """
 
     def __init__(self, fine: int, deep: int, coefficients: int, style: int, styles: int) -> None:
@@ -107,8 +108,27 @@ class StyleMapping(nn.Module):
         self.displacement = nn.Conv2d(fine, 3, 3, padding=1, bias=False)
         nn.init.zeros_(self.displacement.weight)
 
+    def code(self, style: Tensor | None, count: int) -> Tensor:
+        """Codes ``[N, style]`` of `count` photos: the first style, of int64 ``[N]`` numbers, or of float ``[N, K]``
+        weights, interpolated.
+
+        Raises ValueError for any other shape.
+        """
+        codes: Tensor = self.codes.weight
+        if style is None:
+            return codes[:1].expand(count, -1)
+        if style.dtype == torch.int64 and style.shape == (count,):
+            chosen: Tensor = self.codes(style)
+            return chosen
+        if style.is_floating_point() and style.shape == (count, len(codes)):
+            return style.to(codes) @ codes
+        given = f"{str(style.dtype).removeprefix('torch.')} {list(style.shape)}"
+        raise ValueError(
+            f"kstylegan style: {given} for {count} photos; give int64 [{count}] or weights [{count}, {len(codes)}]"
+        )
+
     def forward(self, geometry: GeometryOutput, feature: Tensor, code: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        w = self.mapping(torch.cat([geometry.coefficients, code.float(), self.codes(style)], dim=1))
+        w = self.mapping(torch.cat([geometry.coefficients, code.float(), style], dim=1))
         dense = geometry.dense[1].to(feature.dtype)
         hidden = self.enter(torch.cat([feature, dense], dim=1))
         hidden = activate(hidden * (1 + self.affine(w).to(hidden.dtype)[:, :, None, None]))

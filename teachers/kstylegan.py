@@ -33,8 +33,8 @@ class Architecture:
 
     channels: encoder widths at strides 1, 2, 4, 8, 16, multiples of 16; blocks: FS blocks after each of the strides
     2 to 16; render_blocks: FS blocks of the renderer at H/8, H/4, H/2; coefficients: identity and expression
-    coefficients predicted; style_channels: length of w; styles: learned styles; size: pixels a side that the weights
-    were trained for.
+    coefficients predicted; style_channels: length of w; styles: names of the learned styles, the first is the default;
+    size: pixels a side that the weights were trained for.
     """
 
     channels: tuple[int, int, int, int, int] = (16, 48, 128, 256, 384)
@@ -42,7 +42,7 @@ class Architecture:
     render_blocks: tuple[int, int, int] = (3, 2, 1)
     coefficients: int = 64
     style_channels: int = 256
-    styles: int = 1
+    styles: tuple[str, ...] = ("fairy-tale",)
     size: int = 128
 
     def __post_init__(self) -> None:
@@ -50,6 +50,8 @@ class Architecture:
             raise ValueError(f"kstylegan channels: {self.channels} are not five positive multiples of 16")
         if self.size % 16 or self.size < 32:
             raise ValueError(f"kstylegan size: {self.size} is not a multiple of 16 of at least 32")
+        if not self.styles or len(set(self.styles)) < len(self.styles) or not all(self.styles):
+            raise ValueError(f"kstylegan styles: {self.styles} are not one or more different names")
 
     def record(self) -> dict[str, Any]:
         """The architecture as plain JSON data, with its family."""
@@ -123,8 +125,10 @@ def gain_and_bias(head: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class KStyleGAN(nn.Module):
-    """The teacher. ``forward(x [N, 3, H, W] in [-1, 1], style [N] int or None) -> TeacherOutput``; H and W multiples
-    of 16.
+    """The teacher. ``forward(x [N, 3, H, W] in [-1, 1], style) -> TeacherOutput``; H and W multiples of 16.
+
+    ``style``: None is the first style; int64 ``[N]`` are numbers of styles; float ``[N, K]`` are weights of all K
+    styles, whose codes are interpolated.
 
     Source: what Kuaishou's Y-tech team has published of KStyleGAN; see docs for the part-by-part reading.
     """
@@ -136,7 +140,7 @@ class KStyleGAN(nn.Module):
         self.architecture = a
         self.encoder = Encoder(a.channels, a.blocks)
         self.geometry = Geometry((c4, c8, c16), a.coefficients)
-        self.style = StyleMapping(c4, c16, a.coefficients, a.style_channels, a.styles)
+        self.style = StyleMapping(c4, c16, a.coefficients, a.style_channels, len(a.styles))
         self.render = nn.ModuleList(
             [
                 RenderLevel(c16, c8, c8, a.style_channels, a.render_blocks[0]),
@@ -155,11 +159,10 @@ class KStyleGAN(nn.Module):
         if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] % 16 or x.shape[3] % 16:
             shape = tuple(x.shape)
             raise ValueError(f"kstylegan input: shape {shape} is not [N, 3, H, W] with H and W multiples of 16")
-        if style is None:
-            style = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
+        code_of_style = self.style.code(style, x.shape[0])
         pyramid = self.encoder(x)
         geometry, feature, code = self.geometry(*pyramid[2:])
-        flow, w = self.style(geometry, feature, code, style)
+        flow, w = self.style(geometry, feature, code, code_of_style)
         deep, images = pyramid[4], []
         for level, shallow in zip(self.render, reversed(pyramid[:4]), strict=True):
             deep, head = level(deep, shallow, w, flow)

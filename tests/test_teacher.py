@@ -114,6 +114,7 @@ def test_input_that_is_no_multiple_of_16_is_refused(tiny: teachers.KStyleGAN) ->
         ({"chanels": 3}, "unknown fields chanels"),
         ({"channels": [16, 16, 16, 16, 20]}, "not five positive multiples of 16"),
         ({"size": 50}, "50 is not a multiple of 16"),
+        ({"styles": ["toy", "toy"]}, "not one or more different names"),
     ],
 )
 def test_wrong_architecture_is_refused(change: dict[str, object], text: str) -> None:
@@ -140,3 +141,24 @@ def test_loading_what_is_no_teacher_names_file_and_problem(tmp_path: Path) -> No
     save_file({"a": torch.zeros(1)}, path, {"architecture": json.dumps(TINY)})
     with pytest.raises(ValueError, match="do not fit its architecture"):
         teachers.load(path)
+
+
+def test_styles_are_chosen_by_number_and_interpolated_by_weights() -> None:
+    torch.manual_seed(0)
+    network = teachers.build({**TINY, "styles": ["fairy-tale", "toy"]}).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    photo = torch.rand(1, 3, 32, 32).repeat(3, 1, 1, 1)
+    with torch.no_grad():
+        first, second, third = network(photo, torch.tensor([0, 1, 1])).image
+        between = network(photo, torch.tensor([[1.0, 0], [0, 1], [0.5, 0.5]])).image
+        assert torch.allclose(network(photo).image[1], first, atol=1e-6)
+    assert torch.allclose(second, third, atol=1e-5) and not torch.allclose(first, second, atol=1e-3)
+    assert torch.allclose(between[0], first, atol=1e-5) and torch.allclose(between[1], second, atol=1e-5)
+    assert min((between[2] - one).abs().max() for one in (first, second)) > 1e-4
+
+
+@pytest.mark.parametrize("style", [torch.zeros(2, dtype=torch.int64), torch.zeros(1, 3), torch.zeros(1)])
+def test_style_of_a_wrong_shape_is_refused(tiny: teachers.KStyleGAN, style: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"kstylegan style: .* for 1 photos; give int64 \[1\] or weights \[1, 1\]"):
+        tiny(torch.zeros(1, 3, 32, 32), style)

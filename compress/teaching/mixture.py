@@ -42,7 +42,7 @@ class Mixture:
         self.settings, self.unpaired, self.photos, self.context = settings, unpaired, photos, context
         self.size = max(phase.size for phase in settings.phases)
         self.joins = unpaired.adversarial_from * sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
-        self.judge = Discriminator(networks.features(), self.size, settings.architecture.styles, context.seed)
+        self.judge = Discriminator(networks.features(), self.size, 1, context.seed)
         self.judge.to(context.device)
         self.identity = networks.identity().to(context.device)
 
