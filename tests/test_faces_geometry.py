@@ -1,4 +1,4 @@
-"""Kernels against slow references, hair and glasses without spikes, the style map, alignment, textures."""
+"""Kernels against slow references, hair and glasses without spikes, alignment, textures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compress.errors import InputError
-from compress.faces import build_assets, style
+from compress.faces import build_assets
 from compress.faces.atlas import Atlas
 from compress.faces.camera import Camera, aim, alignment
 from compress.faces.glasses import frame_faces, frame_vertices
@@ -19,7 +19,8 @@ from compress.faces.head import HEAD_FILE, Head, load_head
 from compress.faces.materials import MATERIALS, SKIN
 from compress.faces.population import Population
 from compress.faces.raster import accumulate_targets, rasterize, vertex_normals
-from compress.faces.scene import Framing, project_harmonics, sample_pose
+from compress.faces.lighting import project_harmonics
+from compress.faces.scene import Framing
 from compress.faces.shading import irradiance
 from compress.faces.uv_layout import ISLANDS, pack_texture, pack_uv
 
@@ -155,28 +156,6 @@ def test_person_weights_are_linear_in_the_sliders(head: Head) -> None:
     assert sum(macros) == pytest.approx(1, abs=1e-5)
     assert weights[head.target_names.index("e/jawOpen")] == pytest.approx(0.5)
     assert weights.min() >= 0
-
-
-def test_style_map_moves_every_person_alike(head: Head) -> None:
-    style_map = style.StyleMap(Population(head))
-    assert set(style.DELTAS) <= set(head.sliders)
-    assert (style_map.kept > 0).all()
-
-
-def test_style_never_shuts_eyes_that_are_open() -> None:
-    for seed in range(40):
-        pose = sample_pose(np.random.default_rng(seed))
-        drawn = style.stylise_pose(pose)
-        if pose.name not in ("wink", "closed"):
-            assert drawn.units["eyeBlinkLeft"] <= pose.units["eyeBlinkLeft"]
-
-
-def test_magnified_eyes_fade_to_nothing_far_away() -> None:
-    eyeball = np.array([[0.31 + dx, 7.3 + dy, 1.2] for dx in (-0.15, 0.15) for dy in (-0.15, 0.15)], np.float32)
-    points = np.array([[0.46, 7.3, 1.2], [0.31, 9.5, 1.2]], np.float32)
-    moved = style.magnify_eyes(points, eyeball)
-    assert moved[0, 0] > 0.02
-    assert np.abs(moved[1]).max() < 1e-6
 
 
 def test_packed_texture_follows_packed_coordinates() -> None:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.scene import Lighting
+from compress.faces.lighting import Lighting
+from compress.faces.styles import Look
 
 Array = npt.NDArray[np.float32]
 SIZE = 64
@@ -54,9 +55,10 @@ def paint_background(lighting: Lighting) -> Array:
     return blur(np.clip(image, 0, 2).astype(np.float32), float(random.uniform(0.7, 2.5)))
 
 
-def dream_background(image: Array) -> Array:
-    """The cartoon's copy: softer, more saturated, a little violet in the haze."""
+def dream_background(image: Array, look: Look) -> Array:
+    """The cartoon's copy: softer, in the colours and the haze of a style."""
     soft = blur(image, 1.6)
     level = ((soft[..., 0] + soft[..., 1] + soft[..., 2]) / 3)[..., None]
-    rich = level + (soft - level) * 1.3
-    return np.asarray(rich * 0.88 + 0.12 * np.array([0.95, 0.8, 1.0]) * rich.mean() + 0.02, np.float32)
+    rich = (level + (soft - level) * look.background_saturation) * look.background_gain
+    haze = look.haze_share * np.array(look.haze) * rich.mean()
+    return np.asarray(rich * (1 - look.haze_share) + haze + 0.02, np.float32)

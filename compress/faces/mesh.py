@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces import style
+from compress.faces.character import magnify_eyes, reshape
 from compress.faces.folder import CardHair
 from compress.faces.glasses import frame_faces, frame_vertices
 from compress.faces.hair import HairSheet, Scalp, grow_sheet, smoothstep
@@ -19,6 +19,7 @@ from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, r
 from compress.faces.population import Person, Population
 from compress.faces.raster import vertex_normals
 from compress.faces.scene import Clothes, Pose
+from compress.faces.styles import Style
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -149,8 +150,8 @@ class Modeller:
             hair_start,
         )
 
-    def vertices(self, person: Person, pose: Pose, topology: Topology, cartoon: bool) -> Array:
-        """All vertices [n, 3] of the unposed mesh in decimetres."""
+    def vertices(self, person: Person, pose: Pose, topology: Topology, style: Style | None) -> Array:
+        """All vertices [n, 3] of the unposed mesh in decimetres; a style redraws them."""
         body = self.head.shape(self.population.target_weights(person, pose.units))
         if topology.sheet is not None or topology.cards is not None:
             body = body - self.normals * (self.sunk * SCALP_SINK)[:, None]
@@ -163,15 +164,16 @@ class Modeller:
             parts.append(self._glasses(person, body, parts[1]))
         if topology.sheet is not None:
             sheet = topology.sheet
-            grow = 1.12 if cartoon else 1.0
+            grow = style.hair_scale if style else 1.0
             parts.append((body[sheet.index] * sheet.weight[..., None]).sum(1) + sheet.offset * grow)
         elif topology.cards is not None:
             parts.append(topology.cards.place(body))
         points = np.concatenate(parts).astype(np.float32)
-        if cartoon:
+        if style:
+            points = reshape(points, points[self.chin, 1], points[self.top, 1], self.head.centre[2], style)
             start, half = self.head.count, len(self.head.eye_index) // 2
             for first in (start, start + half):
-                points = points + style.magnify_eyes(points, points[first : first + half])
+                points = points + magnify_eyes(points, points[first : first + half], style)
         return points
 
     def _glasses(self, person: Person, body: Array, eyes: Array) -> Array:
@@ -180,9 +182,9 @@ class Modeller:
         ears = body[marks[[14, 18]]] + np.array([0, 0.12, -0.25], np.float32)
         return frame_vertices(person.glasses, eyes[:half].mean(0), eyes[half:].mean(0), body[marks[22]], ears)
 
-    def pose(self, person: Person, pose: Pose, topology: Topology, cartoon: bool) -> Posed:
+    def pose(self, person: Person, pose: Pose, topology: Topology, style: Style | None) -> Posed:
         """The mesh in the scene: head height 2.2, turned about the neck, shoulders following half-way."""
-        points = self.vertices(person, pose, topology, cartoon)
+        points = self.vertices(person, pose, topology, style)
         eyes = points[self.head.count : self.head.count + len(self.head.eye_index)].mean(0)
         top, chin = points[self.top, 1], points[self.chin, 1]
         height = top - chin
@@ -193,7 +195,7 @@ class Modeller:
         blend = smoothstep(pivot[1] - 0.55, pivot[1] + 0.35, scaled[:, 1])[:, None]
         rotation = rotate(pose.yaw, pose.pitch, pose.roll)
         torso = rotate(pose.yaw * 0.45 + pose.body_yaw * 0.4, 0, 0)
-        scale = style.HEAD_SCALE if cartoon else 1.0
+        scale = style.head_scale if style else 1.0
         turned = (scaled - pivot) @ rotation.T * scale + pivot
         posed = (turned * blend + ((scaled - pivot) @ torso.T + pivot) * (1 - blend)).astype(np.float32)
         normals = vertex_normals(posed, topology.faces)
@@ -202,7 +204,7 @@ class Modeller:
             outwards = posed[hair] - np.array([0, 0.1, -0.1], np.float32)
             outwards /= np.linalg.norm(outwards, axis=1, keepdims=True) + 1e-6
             flip = np.sign((normals[hair] * outwards).sum(1, keepdims=True) + 1e-9)
-            share = 0.55 if cartoon else 0.35
+            share = 0.55 if style else 0.35
             mixed = normals[hair] * flip * (1 - share) + outwards * share
             normals[hair] = mixed / (np.linalg.norm(mixed, axis=1, keepdims=True) + 1e-6)
         occlusion, scalp = self._covering(person, points, topology)

@@ -1,65 +1,38 @@
-"""Pairs of a photo-like head and its cartoon twin with ground truth: the public renderer.
+"""A photo-like head and its cartoon twins, one a style, with ground truth: the public renderer.
 
-Sample (seed, index) depends on these two numbers, the size and the assets alone; any order, any number of processes.
+Sample (seed, index) depends on these two numbers, the size and the assets alone; any order, any number of processes,
+and each cartoon on its style alone, whatever others are rendered.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces import style
+from compress.errors import InputError
+from compress.faces.background import paint_background
 from compress.faces.camera import aim
+from compress.faces.character import StyleMap, stylise_person, stylise_pose
+from compress.faces.film import sample_film
 from compress.faces.folder import CardHair, check_folder, load_folder
 from compress.faces.head import load_head
-from compress.faces.mesh import HEAD_HEIGHT, Modeller, Posed, Topology
-from compress.faces.population import Person, Population
-from compress.faces.raster import interpolate
-from compress.faces.scene import (
-    Pose,
-    sample_clothes,
-    sample_film,
-    sample_framing,
-    sample_lighting,
-    sample_pose,
-)
+from compress.faces.lighting import sample_lighting
+from compress.faces.mesh import Modeller, Posed
+from compress.faces.population import Population
+from compress.faces.scene import sample_clothes, sample_framing, sample_pose
+from compress.faces.styles import STYLES
 from compress.faces.textures import build_atlas
-from compress.faces.view import SUPERSAMPLING, Scene, View, render_view
+from compress.faces.truth import Subject, cartoon_truth, face_points, facts, photo_truth
+from compress.faces.view import Scene, View, render_view
 
 Array = npt.NDArray[np.float32]
 Sample = dict[str, npt.NDArray[Any]]
-
-LIDS_LEFT, LIDS_RIGHT, NOSE, MOUTH = slice(0, 4), slice(4, 8), 8, (10, 9)
-SEEN_SLACK = 0.06
-"""A surface point counts as visible in the photo if at most this far behind the nearest one, in scene units."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A sampled person, posed before the camera, and the scene around."""
-
-    person: Person
-    pose: Pose
-    topology: Topology
-    posed: Posed
-    scene: Scene
-    turn: Array
-
-
-def face_points(positions: Array, landmarks: npt.NDArray[np.int32]) -> Array:
-    """Five points [5, 3] in image order: eyes from the left of the picture, nose tip, mouth corners."""
-    at = positions[landmarks]
-    return np.stack([at[LIDS_RIGHT].mean(0), at[LIDS_LEFT].mean(0), at[NOSE], at[MOUTH[0]], at[MOUTH[1]]])
-
-
-def facts(person: Person) -> Array:
-    """The renderer's numbers of a person [8]: see `PairRenderer.pair`."""
-    return np.array([person.male, person.old, person.child, *person.ancestry, person.melanin, person.beard], np.float32)
 
 
 def turn_scene(posed: Posed, turn: Array) -> Posed:
@@ -74,16 +47,22 @@ def turn_scene(posed: Posed, turn: Array) -> Posed:
 
 
 class PairRenderer:
-    """Renders pictures of size x size; `assets` adds skins and hair of a folder to the embedded ones."""
+    """Renders pictures of size x size; `assets` adds skins and hair of a folder to the embedded ones.
 
-    def __init__(self, size: int = 128, assets: Path | None = None) -> None:
+    styles: names of STYLES, in the order of the cartoons. Raises InputError for a name that is none.
+    """
+
+    def __init__(self, size: int = 128, assets: Path | None = None, styles: Sequence[str] = tuple(STYLES)) -> None:
+        unknown = sorted(set(styles) - set(STYLES))
+        if unknown or not styles:
+            raise InputError(f"styles: {unknown or 'none'} is not a style; choose from {', '.join(STYLES)}")
         if assets is not None:
             check_folder(Path(assets))
         self.size = size
         self.head = load_head()
         self.population = Population(self.head)
         self.modeller = Modeller(self.head, self.population)
-        self.style_map = style.StyleMap(self.population)
+        self.style_maps = [StyleMap(self.population, STYLES[name]) for name in styles]
         self.atlas = build_atlas(self.head)
         self.cards: dict[str, CardHair] = {}
         self.embedded_skins = self.atlas.names("skin/")
@@ -120,16 +99,23 @@ class PairRenderer:
         clothes = sample_clothes(random, person.male, person.child)
         film, framing = sample_film(random), sample_framing(random)
         topology = self.modeller.topology(person, clothes, self.cards.get(person.hair_cards))
-        posed = self.modeller.pose(person, pose, topology, False)
+        posed = self.modeller.pose(person, pose, topology, None)
         camera, turn = aim(face_points(posed.positions, self.head.landmarks), framing)
-        return Subject(person, pose, topology, turn_scene(posed, turn), Scene(camera, lighting, clothes, film), turn)
+        scene = Scene(camera, lighting, clothes, film, paint_background(lighting))
+        return Subject(person, pose, topology, turn_scene(posed, turn), scene, turn)
 
     def photograph(self, subject: Subject) -> View:
         """The photo-like view of a subject."""
         mean = self.skin_means[subject.person.skin]
-        return render_view(
-            self.atlas, subject.person, mean, subject.posed, subject.topology, subject.scene, self.size, False
-        )
+        return render_view(self.atlas, subject.person, mean, subject.posed, subject.topology, subject.scene, self.size)
+
+    def draw(self, subject: Subject, style_map: StyleMap) -> tuple[Posed, View]:
+        """The cartoon of a subject in a style: its mesh in the scene and the view of it."""
+        character = stylise_person(subject.person, style_map)
+        pose, style = stylise_pose(subject.pose, style_map.style), style_map.style
+        drawn = turn_scene(self.modeller.pose(character, pose, subject.topology, style), subject.turn)
+        mean = self.skin_means[character.skin]
+        return drawn, render_view(self.atlas, character, mean, drawn, subject.topology, subject.scene, self.size, style)
 
     def photo(self, seed: int, index: int) -> Sample:
         """The photo-like view alone, and what is known of its person and light.
@@ -155,83 +141,23 @@ class PairRenderer:
         }
 
     def pair(self, seed: int, index: int) -> Sample:
-        """Photo, cartoon and ground truth of sample (seed, index); S is the size.
+        """Photo, cartoons and ground truth of sample (seed, index); S is the size, K the number of styles.
 
-        photo, cartoon: uint8 [S, S, 3] RGB. flow: float16 [S, S, 2], cartoon pixel to photo pixel as a displacement
-        (x, y) in pixels; visible: uint8 [S, S], 1 where the photo shows that point. labels_photo, labels_cartoon:
-        uint8 [S, S] (materials.LABELS). Of the photo: depth float16 [S, S] (towards the camera from the head's pivot,
-        in half head heights), position float16 [S, S, 3] in the head's axes and half head heights, normal float16 [S,
-        S, 3] in the picture's axes (x right, y up, z to the camera); all 0 on the background. landmarks_photo,
-        landmarks_cartoon: float32 [24, 2] pixels; points: float32 [5, 2] of the photo. rotation: float32 [3, 3] of
-        the head, and translation float32 [3]: a scene point is 1.1 * rotation @ position + translation on the head
-        (the neck bends between head and shoulders). camera: float32 [5] (distance, focal, zoom, centre x, centre y;
-        see camera.Camera); coefficients: float32 [K] target weights; light: float32 [9, 3] irradiance harmonics;
-        key_light: float32 [2, 3] direction and colour. facts: float32 [8] (male, old, child, African, Asian, European
-        share, melanin, beard).
+        photo: uint8 [S, S, 3] RGB; cartoon: uint8 [K, S, S, 3]. flow: float16 [K, S, S, 2], cartoon pixel to photo
+        pixel as a displacement (x, y) in pixels; visible: uint8 [K, S, S], 1 where the photo shows that point.
+        labels_photo: uint8 [S, S], labels_cartoon: uint8 [K, S, S] (materials.LABELS). Of the photo: depth float16 [S,
+        S] (towards the camera from the head's pivot, in half head heights), position float16 [S, S, 3] in the head's
+        axes and half head heights, normal float16 [S, S, 3] in the picture's axes (x right, y up, z to the camera); all
+        0 on the background. landmarks_photo: float32 [24, 2] pixels, landmarks_cartoon: float32 [K, 24, 2]; points:
+        float32 [5, 2] of the photo. rotation: float32 [3, 3] of the head, and translation float32 [3]: a scene point is
+        1.1 * rotation @ position + translation on the head (the neck bends between head and shoulders). camera: float32
+        [5] (distance, focal, zoom, centre x, centre y; see camera.Camera); coefficients: float32 [K] target weights;
+        light: float32 [9, 3] irradiance harmonics; key_light: float32 [2, 3] direction and colour. facts: float32 [8]
+        (male, old, child, African, Asian, European share, melanin, beard).
         """
         subject = self.subject(seed, index)
         photo = self.photograph(subject)
-        character = style.stylise_person(subject.person, self.style_map)
-        character_pose = style.stylise_pose(subject.pose)
-        drawn = turn_scene(self.modeller.pose(character, character_pose, subject.topology, True), subject.turn)
-        mean = self.skin_means[character.skin]
-        cartoon = render_view(self.atlas, character, mean, drawn, subject.topology, subject.scene, self.size, True)
-        return self._truth(subject, photo, drawn, cartoon)
-
-    def _truth(self, subject: Subject, photo: View, drawn: Posed, cartoon: View) -> Sample:
-        """Collect pictures and ground truth."""
-        size, camera, posed = self.size, subject.scene.camera, subject.posed
-        flow, visible = self._flow(subject, photo, cartoon)
-        faces = subject.topology.faces
-        centred = np.concatenate([posed.positions, posed.normals], 1)
-        buffers = interpolate(photo.triangle, photo.bary0, photo.bary1, faces, centred, SUPERSAMPLING)
-        label = photo.label[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
-        solid = (label > 0)[..., None]
-        where, normal = buffers[..., :3], buffers[..., 3:]
-        normal = normal / (np.linalg.norm(normal, axis=2, keepdims=True) + 1e-6)
-        depth = (where[..., 2] - posed.pivot[2]) / (HEAD_HEIGHT / 2)
-        points = face_points(posed.positions, self.head.landmarks)
-        return {
-            "photo": photo.image,
-            "cartoon": cartoon.image,
-            "flow": flow.astype(np.float16),
-            "visible": visible.astype(np.uint8),
-            "labels_photo": label.copy(),
-            "labels_cartoon": cartoon.label[
-                SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING
-            ].copy(),
-            "depth": (depth * solid[..., 0]).astype(np.float16),
-            "position": (posed.to_head_frame(where) * solid).astype(np.float16),
-            "normal": (normal * solid).astype(np.float16),
-            "landmarks_photo": camera.project(posed.positions[self.head.landmarks], size)[:, :2],
-            "landmarks_cartoon": camera.project(drawn.positions[self.head.landmarks], size)[:, :2],
-            "points": camera.project(points, size)[:, :2],
-            "rotation": posed.rotation.astype(np.float32),
-            "translation": posed.translation,
-            "camera": np.array(
-                [camera.distance, camera.focal, camera.zoom, camera.centre_x, camera.centre_y], np.float32
-            ),
-            "coefficients": self.population.target_weights(subject.person, subject.pose.units),
-            "light": subject.scene.lighting.harmonics,
-            "key_light": np.stack([subject.scene.lighting.key, subject.scene.lighting.key_colour]),
-            "facts": facts(subject.person),
-        }
-
-    def _flow(self, subject: Subject, photo: View, cartoon: View) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Displacement from each cartoon pixel to the same point in the photo, and whether the photo shows it."""
-        size, step = self.size, SUPERSAMPLING
-        source = interpolate(
-            cartoon.triangle, cartoon.bary0, cartoon.bary1, subject.topology.faces, subject.posed.positions, step
-        )
-        solid = cartoon.triangle[step // 2 :: step, step // 2 :: step] >= 0
-        there = subject.scene.camera.project(source, size)
-        rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
-        flow = np.stack([there[..., 0] - columns - 0.5, there[..., 1] - rows - 0.5], 2)
-        flow[~solid] = 0
-        x = (there[..., 0] * step).astype(int)
-        y = (there[..., 1] * step).astype(int)
-        inside = (x >= 0) & (y >= 0) & (x < size * step) & (y < size * step)
-        nearest = photo.depth[np.clip(y, 0, size * step - 1), np.clip(x, 0, size * step - 1)]
-        visible = solid & inside & (there[..., 2] < nearest + SEEN_SLACK)
-        backdrop = ~solid & (photo.triangle[step // 2 :: step, step // 2 :: step] < 0)
-        return flow.astype(np.float32), visible | backdrop
+        drawings = [self.draw(subject, style_map) for style_map in self.style_maps]
+        weights = self.population.target_weights(subject.person, subject.pose.units)
+        truth = photo_truth(subject, photo, self.head.landmarks, weights)
+        return truth | cartoon_truth(subject, photo, drawings, self.head.landmarks)

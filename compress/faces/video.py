@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.camera import Camera
-from compress.faces.pair import PairRenderer, Sample, Subject, face_points, turn_scene
+from compress.faces.pair import PairRenderer, turn_scene
 from compress.faces.raster import interpolate
 from compress.faces.scene import Pose
+from compress.faces.truth import Sample, Subject, face_points
 from compress.faces.view import SUPERSAMPLING, View
 
 Array = npt.NDArray[np.float32]
@@ -100,7 +101,7 @@ def render_video(renderer: PairRenderer, seed: int, index: int, frames: int) -> 
     for frame in range(frames):
         seconds = frame / FRAMES_PER_SECOND
         pose = move(subject.pose, motion, seconds)
-        posed = turn_scene(renderer.modeller.pose(subject.person, pose, subject.topology, False), subject.turn)
+        posed = turn_scene(renderer.modeller.pose(subject.person, pose, subject.topology, None), subject.turn)
         scene = replace(still, camera=drift(still.camera, motion, seconds))
         now = replace(subject, pose=pose, posed=posed, scene=scene)
         view = renderer.photograph(now)

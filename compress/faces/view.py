@@ -8,17 +8,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces import shading, style
+from compress.faces import shading
 from compress.faces.atlas import Atlas
-from compress.faces.background import dream_background, paint_background
+from compress.faces.background import dream_background
 from compress.faces.camera import Camera
-from compress.faces.grade import develop_cartoon, develop_photo
+from compress.faces.film import Film, develop_photo, follow_film
+from compress.faces.grade import develop_cartoon
+from compress.faces.lighting import Lighting, dapple
 from compress.faces.materials import BROW, HAIR, LASH, MATERIALS, SKIN, TEETH
 from compress.faces.mesh import Posed, Topology
 from compress.faces.population import Person
 from compress.faces.raster import cover, rasterize
-from compress.faces.scene import Clothes, Film, Lighting
+from compress.faces.scene import Clothes
 from compress.faces.shading import NUMBERS
+from compress.faces.styles import Look, Style
 
 Array = npt.NDArray[np.float32]
 SUPERSAMPLING = 2
@@ -29,12 +32,13 @@ LUMA = np.array([0.30, 0.55, 0.15], np.float32)
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that photo and cartoon share but the geometry."""
+    """Everything that photo and cartoons share but the geometry; backdrop [64, 64, 3] in linear light."""
 
     camera: Camera
     lighting: Lighting
     clothes: Clothes
     film: Film
+    backdrop: Array
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,17 @@ def light_axes(direction: Array) -> Array:
     return np.stack([side, np.cross(direction, side), direction]).astype(np.float32)
 
 
-def cartoon_lights(lighting: Lighting) -> tuple[Array, Array, Array, Array]:
-    """Key colour, rim direction, rim colour and harmonics of the film set: key evened and warmed, a cool rim light."""
-    key = lighting.key_colour * 0.70 + 0.3 * np.array([1.08, 1.0, 0.88]) * lighting.key_colour.mean()
-    rim_colour = 0.75 * np.array([0.85, 0.9, 1.15]) + 0.5 * lighting.rim_colour
+def cartoon_lights(lighting: Lighting, look: Look) -> tuple[Array, Array, Array, Array]:
+    """Key colour, rim direction, rim colour and harmonics of the film set of a style."""
+    key = lighting.key_colour * (1 - look.key_share)
+    key = key + look.key_share * np.array(look.key_tint) * lighting.key_colour.mean()
+    rim_colour = look.rim * np.array(look.rim_tint) + 0.5 * lighting.rim_colour
     rim = lighting.rim
     if lighting.rim_colour.max() < 0.05:
         rim = np.array([-lighting.key[0] * 1.2, 0.35, -0.9])
         rim = rim / np.linalg.norm(rim)
     harmonics = lighting.harmonics * 0.9
-    harmonics[0] = harmonics[0] * 1.14 * np.array([1.03, 1.0, 0.97])
+    harmonics[0] = harmonics[0] * 1.14 * look.fill * np.array(look.fill_tint)
     return (
         np.asarray(key, np.float32),
         np.asarray(rim, np.float32),
@@ -90,13 +95,13 @@ def catch_direction(lighting: Lighting, cartoon: bool) -> Array:
     return np.asarray(wanted / np.linalg.norm(wanted), np.float32)
 
 
-def material_colours(person: Person, clothes: Clothes, skin_mean: Array, cartoon: bool) -> Array:
+def material_colours(person: Person, clothes: Clothes, skin_mean: Array, look: Look | None) -> Array:
     """Rows of colours for the shading kernel."""
     tone, hair = person.skin_tone, person.hair_colour
-    if cartoon:
-        tone = tone**0.94 * np.array([1.08, 1.02, 0.97])
+    if look:
+        tone = tone**look.tone_power * np.array(look.tone_gain)
         level = hair.mean()
-        hair = np.clip((level + (hair - level) * 1.25) * 1.3 + 0.004, 0.003, 1)
+        hair = np.clip((level + (hair - level) * look.hair_saturation) * look.hair_gain + 0.004, 0.003, 1)
     beard = np.minimum(hair * 0.7 + 0.1 * tone, 0.5)
     colours = np.zeros((9, 3), np.float32)
     colours[shading.SKIN_GAIN] = tone / skin_mean
@@ -111,28 +116,28 @@ def material_colours(person: Person, clothes: Clothes, skin_mean: Array, cartoon
     return colours
 
 
-def shading_numbers(person: Person, scene: Scene, cartoon: bool) -> Array:
+def shading_numbers(person: Person, scene: Scene, look: Look | None, iris_zoom: float) -> Array:
     """Scalars for the shading kernel."""
     n = np.zeros(NUMBERS, np.float32)
     film, clothes = scene.film, scene.clothes
     stubble = 0.35 * person.stubble
-    n[shading.SOFTNESS] = scene.lighting.softness * (1.6 if cartoon else 1.0)
+    n[shading.SOFTNESS] = scene.lighting.softness * (look.softness if look else 1.0)
     n[shading.SHADOW_SCALE] = SHADOW_SIZE / SHADOW_SPAN
     n[shading.SHADOW_CENTRE] = SHADOW_SIZE / 2
     n[shading.SUIT], n[shading.TIED], n[shading.LAPEL] = clothes.suit, clothes.tie, clothes.lapel
-    n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if cartoon else 1)))
-    if cartoon:
+    n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if look else 1)))
+    if look:
         n[shading.CARTOON] = 1
-        n[shading.GLOSS], n[shading.ROUGHNESS] = 0.35, 0.52
-        n[shading.LIPSTICK] = max(0.3, person.lipstick) if person.male < 0.5 else person.lipstick * 0.5
-        n[shading.BLUSH] = 0.45 + 0.5 * person.blush
-        n[shading.RIM_GAIN], n[shading.HAIR_GLOSS], n[shading.CATCHLIGHT] = 1.0, 0.8, 3.2
-        n[shading.IRIS_ZOOM], n[shading.SCLERA] = style.IRIS_ZOOM, 1.05
+        n[shading.GLOSS], n[shading.ROUGHNESS] = look.gloss, look.roughness
+        n[shading.LIPSTICK] = max(look.lip, person.lipstick) if person.male < 0.5 else person.lipstick * 0.5
+        n[shading.BLUSH] = look.blush + 0.5 * person.blush
+        n[shading.RIM_GAIN], n[shading.HAIR_GLOSS], n[shading.CATCHLIGHT] = 1.0, look.hair_gloss, look.catchlight
+        n[shading.IRIS_ZOOM], n[shading.SCLERA] = iris_zoom, look.sclera
     else:
         n[shading.GLOSS], n[shading.ROUGHNESS] = film.gloss, film.roughness
         n[shading.LIPSTICK], n[shading.BLUSH], n[shading.FRECKLES] = person.lipstick, person.blush, person.freckles
         n[shading.RIM_GAIN], n[shading.HAIR_GLOSS], n[shading.CATCHLIGHT] = 0.15, 1.0, 2.2
-        n[shading.IRIS_ZOOM], n[shading.SCLERA] = 1.0, 0.88
+        n[shading.IRIS_ZOOM], n[shading.SCLERA] = iris_zoom, 0.88
     return n
 
 
@@ -144,11 +149,12 @@ def render_view(
     topology: Topology,
     scene: Scene,
     size: int,
-    cartoon: bool,
+    style: Style | None = None,
 ) -> View:
-    """Rasterise, shade, cover with brows and lashes, put before the background, grade."""
+    """Rasterise, shade, cover with brows and lashes, put before the background, grade; without a style as a photo."""
+    look = style.look if style else None
     wide = size * SUPERSAMPLING
-    flat, textures = atlas.flat, texture_table(atlas, person, cartoon)
+    flat, textures = atlas.flat, texture_table(atlas, person, look is not None)
     lighting = scene.lighting
     mesh = (topology.faces, topology.uv_faces, topology.material, topology.uv)
     screen = scene.camera.project(posed.positions, wide)
@@ -160,16 +166,17 @@ def render_view(
         [seen[:, 0] * scale + centre, seen[:, 1] * scale + centre, shading.SHADOW_DEPTH - seen[:, 2]], 1
     ).astype(np.float32)
     shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE)[3]
+    dapple(shadow_map, lighting.leaves)
 
     key_colour, rim, rim_colour, harmonics = (
-        cartoon_lights(lighting)
-        if cartoon
+        cartoon_lights(lighting, look)
+        if look
         else (lighting.key_colour, lighting.rim, lighting.rim_colour, lighting.harmonics)
     )
     lights = np.stack(
-        [lighting.key, key_colour, rim, rim_colour, scene.camera.position, catch_direction(lighting, cartoon)]
+        [lighting.key, key_colour, rim, rim_colour, scene.camera.position, catch_direction(lighting, look is not None)]
     ).astype(np.float32)
-    colours = material_colours(person, scene.clothes, skin_mean, cartoon)
+    colours = material_colours(person, scene.clothes, skin_mean, look)
     zones = np.array(atlas.places["zones"], np.int64)
     light, label = shading.shade(
         triangle,
@@ -188,10 +195,10 @@ def render_view(
         lights,
         harmonics,
         colours,
-        shading_numbers(person, scene, cartoon),
+        shading_numbers(person, scene, look, style.iris_zoom if style else 1.0),
     )
-    draw_hairs(light, label, screen, mesh, flat, textures, depth, person, colours, cartoon)
-    image = compose(light, triangle >= 0, scene, size, cartoon)
+    draw_hairs(light, label, screen, mesh, flat, textures, depth, person, colours, look is not None)
+    image = compose(light, triangle >= 0, scene, size, look)
     return View(image, label, triangle, bary0, bary1, depth)
 
 
@@ -227,16 +234,14 @@ def draw_hairs(
 
 
 def compose(
-    light: Array, solid: npt.NDArray[np.bool_], scene: Scene, size: int, cartoon: bool
+    light: Array, solid: npt.NDArray[np.bool_], scene: Scene, size: int, look: Look | None
 ) -> npt.NDArray[np.uint8]:
     """Average the samples, put them before the background, grade."""
-    backdrop = paint_background(scene.lighting)
-    if cartoon:
-        backdrop = dream_background(backdrop)
+    backdrop = dream_background(scene.backdrop, look) if look else scene.backdrop
     backdrop = np.clip(cv2.resize(backdrop, (size, size), interpolation=cv2.INTER_CUBIC), 0, 3)
     person = cv2.resize(np.minimum(light, 6.0), (size, size), interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(solid.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     image = np.asarray(person + backdrop * (1 - alpha[..., None]), np.float32)
-    if cartoon:
-        return develop_cartoon(image, alpha, scene.lighting)
+    if look:
+        return follow_film(develop_cartoon(image, alpha, scene.lighting, look), scene.film)
     return develop_photo(image, alpha, scene.lighting, scene.film)

@@ -1,0 +1,108 @@
+"""The 3D style map: from a person in a pose to the same person as a character of a style.
+
+A function of the 3D coefficients (details damped, traits kept and exaggerated a little, constant deltas towards the
+style) and of 3D position (widths over the height of the head, a smooth magnification around the eyes). Numbers are in
+styles.py; colour is in view.py, grade.py and shading.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from compress.faces.population import Person, Population
+from compress.faces.scene import Pose
+from compress.faces.styles import Curve, Style
+
+Array = npt.NDArray[np.float32]
+
+LOWEST, HIGHEST, NODES = -1.5, 2.0, 351
+"""Range and nodes of a curve over the height in the head."""
+ROUNDING = 0.05
+"""Width of the blur that rounds a curve's corners, in head heights."""
+SMALL_BLINK = 0.3
+
+
+class StyleMap:
+    """The linear map of a population's sliders: `kept` of each deviation from the mean, plus `delta`."""
+
+    def __init__(self, population: Population, style: Style) -> None:
+        unknown = set(style.deltas) - set(population.keys)
+        if unknown:
+            raise KeyError(f"styles: {style.name} changes {sorted(unknown)}, which no slider is called")
+        self.style = style
+        self.mean = population.prior
+        self.kept = np.array(
+            [
+                next((share for words, share in style.damped if any(word in key for word in words)), style.exaggeration)
+                for key in population.keys
+            ],
+            np.float32,
+        )
+        self.delta = np.array([style.deltas.get(key, 0.0) for key in population.keys], np.float32)
+
+
+def stylise_person(person: Person, style_map: StyleMap) -> Person:
+    """The character of a person: same colours and traits, other proportions."""
+    mean, style = style_map.mean, style_map.style
+    return replace(
+        person,
+        sliders=mean + (person.sliders - mean) * style_map.kept + style_map.delta,
+        asymmetry=person.asymmetry * 0.5,
+        old=person.old * style.age_kept,
+        child=min(0.5, person.child + style.childlike),
+        glasses=person.glasses * np.array(style.glasses, np.float32),
+        eye_colour=np.asarray(np.maximum(person.eye_colour, 0.9) * np.array([1.2, 1.25, 1.25]), np.float32),
+    )
+
+
+def stylise_pose(pose: Pose, style: Style) -> Pose:
+    """The character's expression: what does not suit it damped, some units added."""
+    units = {}
+    for name, value in pose.units.items():
+        keep = next((share for word, share in style.expression_kept if word in name), 1.0)
+        if "Blink" in name and value < SMALL_BLINK:
+            keep = style.blink_kept
+        units[name] = value * keep
+    for name, more in style.expression_added.items():
+        units[name] = units.get(name, 0.0) + more
+    return replace(pose, units=units)
+
+
+@cache
+def rounded(curve: Curve) -> Array:
+    """Values [NODES] of a curve at even heights from LOWEST to HIGHEST, corners rounded, ends carried on."""
+    at = np.linspace(LOWEST, HIGHEST, NODES)
+    step = at[1] - at[0]
+    reach = np.arange(-20, 21) * step
+    kernel = np.exp(-0.5 * (reach / ROUNDING) ** 2)
+    wide = np.linspace(LOWEST - 20 * step, HIGHEST + 20 * step, NODES + 40)
+    return np.asarray(np.convolve(np.interp(wide, *np.array(curve).T), kernel / kernel.sum(), "valid"), np.float32)
+
+
+def reshape(points: Array, chin: float, crown: float, depth: float, style: Style) -> Array:
+    """Points [n, 3] of a head whose chin and crown are at these heights, with the widths and depths of a style.
+
+    depth: z of the axis about which depths grow.
+    """
+    level = (points[:, 1] - chin) / (crown - chin)
+    at = np.linspace(LOWEST, HIGHEST, NODES)
+    out = points.copy()
+    out[:, 0] *= np.interp(level, at, rounded(style.widths))
+    out[:, 2] = depth + (points[:, 2] - depth) * np.interp(level, at, rounded(style.depths))
+    out[:, 1] += (np.interp(level, at, rounded(style.lifts)) * (crown - chin)).astype(np.float32)
+    return out
+
+
+def magnify_eyes(positions: Array, eyeball: Array, style: Style) -> Array:
+    """Displacement [n, 3] of points [n, 3] by the smooth magnification around one eyeball [k, 3]."""
+    centre = eyeball.mean(0)
+    radius = float(np.abs(eyeball[:, 0] - centre[0]).max())
+    apart = positions - centre
+    scaled = apart * np.array([1, 1.1, 0.8], np.float32)
+    weight = np.exp(-(scaled**2).sum(1) / (style.eye_reach * radius) ** 2)[:, None]
+    shift = np.array(style.eye_shift, np.float32) * np.array([np.sign(centre[0]), 1, 1], np.float32)
+    return np.asarray(apart * weight * np.array(style.eye_growth, np.float32) + weight * shift, np.float32)

@@ -1,0 +1,237 @@
+"""The styles of the cartoon: every number of the style map, one parameter set a style. Applied in character.py (shape),
+view.py, background.py and grade.py (look).
+
+A style is data alone: a fourth one is another entry of STYLES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+Triple = tuple[float, float, float]
+Curve = tuple[tuple[float, float], ...]
+WHITE: Triple = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, light and surface of a style; colours are linear light, red green blue.
+
+    tone_power, tone_gain: of the skin's albedo. skin_saturation: of its texture. hair_gain, hair_saturation: of the
+    hair's albedo. blush: red on the cheeks. lip: colour of women's lips at least. gloss, roughness: of the skin.
+    hair_gloss: height of the hair's shine. sclera: gain of the white of the eye. catchlight: brightness of the mirrored
+    light. key_share, key_tint: how much of the key light's colour is replaced by the tint. fill, fill_tint: gain of the
+    light from all sides. rim, rim_tint: light from behind. softness: width of shadows' edges over the photo's. level,
+    metered: brightness the picture aims at, and share of it that the person's own brightness decides. saturation: of
+    the whole frame. bloom: glow around lights. shadows, highlights: added to dark and to light tones. contrast: share
+    of the S curve. haze, haze_share: colour over the background. background_saturation, background_gain: of the place.
+    """
+
+    tone_power: float = 0.97
+    tone_gain: Triple = (1.08, 1.02, 0.97)
+    skin_saturation: float = 0.9
+    hair_gain: float = 1.3
+    hair_saturation: float = 1.25
+    blush: float = 0.45
+    lip: float = 0.3
+    gloss: float = 0.35
+    roughness: float = 0.52
+    hair_gloss: float = 0.8
+    sclera: float = 1.05
+    catchlight: float = 3.2
+    key_share: float = 0.3
+    key_tint: Triple = (1.08, 1.0, 0.88)
+    fill: float = 1.03
+    fill_tint: Triple = (1.03, 1.0, 0.97)
+    rim: float = 0.75
+    rim_tint: Triple = (0.85, 0.9, 1.15)
+    softness: float = 1.6
+    level: float = 0.40
+    metered: float = 0.55
+    saturation: float = 1.22
+    bloom: float = 0.25
+    shadows: Triple = (0.014, -0.004, 0.024)
+    highlights: Triple = (0.024, 0.006, -0.020)
+    contrast: float = 0.6
+    haze: Triple = (0.95, 0.8, 1.0)
+    haze_share: float = 0.12
+    background_saturation: float = 1.3
+    background_gain: float = 1.0
+
+
+@dataclass(frozen=True)
+class Style:
+    """Shape and look of a character; lengths in decimetres.
+
+    damped: sliders whose name holds one of the words keep this share of their deviation from the mean; the others are
+    multiplied by exaggeration. deltas: added to sliders. widths, depths: factors over the height in the head (0 chin, 1
+    crown), interpolated; lifts: displacements upwards in head heights over the same. age_kept: share of the age;
+    childlike: added. head_scale: of the head on its neck. hair_scale: of the hair's thickness. iris_zoom: of iris and
+    pupil. eye_growth: magnification at an eyeball's centre along x, y, z; eye_shift: displacement there, outwards, up
+    and to the front; eye_reach: width of both in eyeball radii. expression_kept: shares of the expression units whose
+    names hold a word; blink_kept: share of a small blink; expression_added: added to units. glasses: factors of (worn,
+    width, height, roundness, wire, brightness).
+    """
+
+    name: str
+    damped: tuple[tuple[tuple[str, ...], float], ...]
+    exaggeration: float
+    deltas: Mapping[str, float]
+    widths: Curve = ((0.0, 1.0),)
+    depths: Curve = ((0.0, 1.0),)
+    lifts: Curve = ((0.0, 0.0),)
+    age_kept: float = 0.4
+    childlike: float = 0.20
+    head_scale: float = 1.06
+    hair_scale: float = 1.12
+    iris_zoom: float = 1.22
+    eye_growth: Triple = (0.25, 0.28, 0.17)
+    eye_shift: Triple = (0.03, -0.02, -0.015)
+    eye_reach: float = 1.75
+    expression_kept: tuple[tuple[str, float], ...] = (("browDown", 0.5), ("Frown", 0.5), ("Squint", 0.45))
+    blink_kept: float = 0.3
+    expression_added: Mapping[str, float] = field(default_factory=dict)
+    glasses: tuple[float, ...] = (1, 1.06, 1.08, 0.95, 1.25, 1)
+    look: Look = Look()
+
+
+DAMPED = (
+    (("hump", "nostrils", "septum", "compression", "greek", "curve"), 0.4),
+    (("ears",), 0.6),
+    (("cleft", "bag", "laugh", "eyefold", "double"), 0.3),
+    (("eye-height", "eye-push"), 0.5),
+)
+
+FAIRY_TALE = Style(
+    name="fairy-tale",
+    damped=DAMPED,
+    exaggeration=1.08,
+    deltas={
+        "l/eyes/eye-scale": 0.15,
+        "l/eyes/eye-height2": 0.08,
+        "l/eyes/eye-height3": 0.05,
+        "l/nose/nose-scale-horiz": -0.40,
+        "l/nose/nose-scale-vert": -0.32,
+        "l/nose/nose-volume": -0.25,
+        "l/nose/nose-point": 0.30,
+        "l/nose/nose-scale-depth": -0.15,
+        "l/mouth/mouth-scale-horiz": -0.10,
+        "l/mouth/mouth-lowerlip-volume": 0.20,
+        "l/mouth/mouth-upperlip-volume": 0.12,
+        "l/chin/chin-width": -0.32,
+        "l/chin/chin-height": -0.30,
+        "l/chin/chin-bones": -0.2,
+        "l/cheek/cheek-volume": 0.42,
+        "l/head/head-age": -0.7,
+        "l/head/head-fat": 0.12,
+        "l/head/head-invertedtriangular": 0.22,
+        "l/head/head-scale-horiz": -0.06,
+        "l/neck/neck-scale-horiz": -0.45,
+        "l/neck/neck-scale-depth": -0.35,
+    },
+    expression_added={
+        "mouthSmileLeft": 0.1,
+        "mouthSmileRight": 0.1,
+        "browInnerUp": 0.18,
+        "browOuterUpLeft": 0.1,
+        "browOuterUpRight": 0.1,
+    },
+)
+
+MOONLIGHT = replace(
+    FAIRY_TALE,
+    name="moonlight",
+    exaggeration=1.15,
+    deltas={
+        "l/eyes/eye-scale": 0.2,
+        "l/eyes/eye-height1": 0.1,
+        "l/eyes/eye-height2": 0.15,
+        "l/eyes/eye-height3": 0.1,
+        "l/nose/nose-scale-horiz": -0.5,
+        "l/nose/nose-width2": -0.2,
+        "l/nose/nose-volume": -0.3,
+        "l/mouth/mouth-scale-horiz": -0.25,
+        "l/chin/chin-width": -0.5,
+        "l/chin/chin-triangle": 0.3,
+        "l/cheek/cheek-bones": 0.5,
+        "l/cheek/cheek-volume": -0.3,
+        "l/head/head-age": -0.4,
+        "l/head/head-fat": -0.3,
+        "l/head/head-invertedtriangular": 0.4,
+        "l/neck/neck-scale-horiz": -0.8,
+        "l/neck/neck-scale-depth": -0.7,
+    },
+    widths=((-0.5, 0.85), (-0.15, 0.75), (0.0, 0.72), (0.2, 0.82), (0.45, 0.95), (0.75, 1.0), (1.0, 0.98)),
+    age_kept=0.5,
+    childlike=0.05,
+    eye_growth=(0.36, 0.42, 0.2),
+    eye_shift=(0.05, 0.0, -0.01),
+    look=Look(
+        tone_gain=(0.92, 0.98, 1.08),
+        skin_saturation=0.7,
+        blush=0.25,
+        gloss=0.2,
+        key_share=0.6,
+        key_tint=(0.85, 1.0, 1.12),
+        rim=1.0,
+        rim_tint=(0.75, 0.6, 1.3),
+        saturation=0.9,
+        shadows=(0.02, -0.01, 0.05),
+        highlights=(-0.02, 0.01, 0.01),
+        contrast=0.8,
+        haze=(0.5, 0.85, 1.0),
+        haze_share=0.25,
+        background_saturation=0.8,
+        background_gain=0.7,
+    ),
+)
+
+TOY = replace(
+    FAIRY_TALE,
+    name="toy",
+    exaggeration=1.05,
+    deltas={
+        "l/eyes/eye-scale": 0.15,
+        "l/eyes/eye-height2": 0.15,
+        "l/eyes/eye-height3": 0.1,
+        "l/nose/nose-scale-horiz": -0.5,
+        "l/nose/nose-scale-vert": -0.7,
+        "l/nose/nose-scale-depth": -0.5,
+        "l/nose/nose-volume": -0.1,
+        "l/nose/nose-point": 0.3,
+        "l/chin/chin-height": -0.3,
+        "l/chin/chin-bones": -0.3,
+        "l/cheek/cheek-volume": 0.8,
+        "l/cheek/cheek-bones": -0.3,
+        "l/head/head-age": -0.9,
+        "l/head/head-fat": 0.4,
+        "l/head/head-round": 0.5,
+        "l/neck/neck-scale-horiz": -0.6,
+        "l/neck/neck-scale-depth": -0.5,
+    },
+    widths=((-0.5, 0.9), (-0.12, 0.95), (0.05, 1.12), (0.25, 1.16), (0.5, 1.1), (1.0, 1.08)),
+    age_kept=0.25,
+    childlike=0.25,
+    head_scale=1.08,
+    look=Look(
+        tone_gain=(1.08, 1.0, 0.92),
+        skin_saturation=1.2,
+        blush=0.7,
+        gloss=1.6,
+        roughness=0.3,
+        hair_gloss=1.6,
+        key_share=0.7,
+        key_tint=(1.06, 1.0, 0.92),
+        fill=1.25,
+        rim=0.5,
+        saturation=1.3,
+        bloom=0.1,
+        shadows=(0.02, 0.0, 0.0),
+        haze=(1.0, 0.9, 0.75),
+        background_saturation=1.5,
+    ),
+)
+
+STYLES: dict[str, Style] = {style.name: style for style in (FAIRY_TALE, MOONLIGHT, TOY)}
+"""All styles by name, in the order in which a teacher numbers them."""
