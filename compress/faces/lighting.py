@@ -9,6 +9,7 @@ from __future__ import annotations
 import colorsys
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -217,28 +218,36 @@ def light_up(random: np.random.Generator, name: str) -> Lighting:
     if now.tinted:
         key_colour = key_colour.mean() * _gel(random, 0.6)
         behind = behind.mean() * _gel(random, 0.85)
-    palette = fill_tint * np.exp(random.normal(0, 0.25, 3) * np.array([1, 0.5, 1]))
-    palette = palette * 0.6 * random.uniform(*now.scenery) * math.exp(random.normal(0, 0.25))
+    palette = fill_tint * np.exp(random.normal(0, 0.08, 3))
+    palette = palette * random.uniform(*now.scenery) * math.exp(random.normal(0, 0.25))
     directions, colours = [], []
     for axis in AXES:
         gain = fill * math.exp(random.normal(0, 0.3)) * (1.3 if axis[1] > 0 else (0.7 if axis[1] < 0 else 1))
         place = 0.25 * palette / palette.mean() + 0.75
         directions.append(np.array(axis, np.float32))
         colours.append(np.asarray(gain * fill_tint * place * np.exp(random.normal(0, 0.04, 3)), np.float32))
+    harmonics = project_harmonics(directions, colours)
+    balance = white_balance(random, key_colour, harmonics)
     rim = towards(azimuth + math.pi + random.uniform(-0.7, 0.7), random.uniform(-0.1, 0.6))
     return Lighting(
         key=towards(azimuth, elevation),
-        key_colour=key_colour.astype(np.float32),
+        key_colour=(key_colour * balance).astype(np.float32),
         rim=rim,
-        rim_colour=behind.astype(np.float32),
-        harmonics=project_harmonics(directions, colours),
-        palette=np.clip(palette, 0.02, 1.6).astype(np.float32),
+        rim_colour=(behind * balance).astype(np.float32),
+        harmonics=np.asarray(harmonics * balance, np.float32),
+        palette=np.clip(palette * balance, 0.02, 2.6).astype(np.float32),
         softness=float(random.uniform(*now.softness)),
         background_seed=int(random.integers(1 << 31)),
         condition=name,
         stops=float(random.uniform(*now.exposure)),
         leaves=int(random.integers(1, 1 << 31)) if now.dappled else 0,
     )
+
+
+def white_balance(random: np.random.Generator, key: npt.NDArray[Any], harmonics: Array) -> npt.NDArray[np.float64]:
+    """Gains [3] of a camera that takes away most of the colour of the light; a photographer leaves some of it."""
+    level = key * 0.42 + harmonics[0] * 0.2821 * 0.8
+    return np.asarray((level.mean() / level) ** random.uniform(0.4, 0.95), np.float64)
 
 
 def _gel(random: np.random.Generator, most: float) -> npt.NDArray[np.float64]:
