@@ -28,7 +28,7 @@ BlockCount = Annotated[int, Field(ge=0, le=32)]
 Width = Annotated[int, Field(ge=16, le=4096, multiple_of=16, description="channels")]
 Blocks = Annotated[int, Field(ge=0, le=64, description="FS blocks at one scale")]
 Precision = Literal["bfloat16", "float32"]
-Loss = Literal["pixel", "haar", "texture", "maps", "taps", "identity"]
+Loss = Literal["pixel", "haar", "texture", "components", "maps", "taps", "identity"]
 Task = Literal[
     "picture", "detail", "texture", "flow", "position", "normal", "mask", "pose", "landmarks", "coefficients", "light"
 ]  # fmt: skip
@@ -44,6 +44,9 @@ Gate = Literal[
     "parameters", "size_bytes", "latency_ms", "latency_p95_ms", "peak_memory_bytes", "int8_speedup",
     "int8_core_speedup",
 ]  # fmt: skip
+Style = Literal["fairy-tale", "moonlight", "toy"]
+STYLES: tuple[Style, ...] = get_args(Style)
+"""Those of the renderer, which this module must not load; a test compares both."""
 Way = Literal["network", "onnx", "program", "pairs", "python"]
 WAYS: tuple[Way, ...] = get_args(Way)
 Colour = Literal["rgb", "bgr"]
@@ -228,22 +231,22 @@ class Recipe(Section):
 
 
 class TeacherArchitecture(Section):
-    """The record of a KStyleGAN; see `teachers.Architecture`."""
+    """The record of a KStyleGAN, see `teachers.Architecture`; its styles are those of the pairs."""
 
     channels: tuple[Width, Width, Width, Width, Width] = Field(description="widths at strides 1, 2, 4, 8, 16")
     blocks: tuple[Blocks, Blocks, Blocks, Blocks] = (1, 2, 4, 4)
     render_blocks: tuple[Blocks, Blocks, Blocks] = (4, 2, 1)
     style_channels: int = Field(default=256, ge=8, le=4096, description="length of the style code w")
     coefficients: int = Field(default=64, ge=1, le=1024, description="identity and expression coefficients predicted")
-    styles: int = Field(default=1, ge=1, le=1024, description="learned styles")
 
 
 class PairSettings(Section):
-    """Rendered photo and cartoon pairs for the training of a teacher."""
+    """Rendered photo and cartoon pairs for the training of a teacher; each photo has a cartoon in every style."""
 
     count: Some
     seed: Seed
     size: Size = 128
+    styles: tuple[Style, ...] = Field(default=STYLES[:1], min_length=1, description="the first is the default style")
     assets: str = Field(default="", description="folder of MakeHuman assets, relative to the recipe; empty is none")
 
 
@@ -355,6 +358,7 @@ class TeachStep(Section):
     """What the teach stage is told; its pairs come as an artifact."""
 
     architecture: TeacherArchitecture
+    styles: tuple[Style, ...]
     phases: tuple[PhaseSettings, ...]
     precision: Precision
     ema: Decay

@@ -43,6 +43,15 @@ def test_haar_l1_of_a_constant_difference_is_zero() -> None:
     assert losses.haar_l1(torch.full((1, 3, 16, 16), 0.7)).item() == pytest.approx(0, abs=EXACT)
 
 
+def test_components_see_an_eye_and_not_the_chin() -> None:
+    points = torch.tensor([[[20.0, 24.0], [44.0, 24.0], [32.0, 34.0], [24.0, 44.0], [40.0, 44.0]]])
+    eye, chin = torch.zeros(2, 1, 3, 64, 64)
+    eye[..., 22:26, 18:22] = 1
+    chin[..., 58:62, 30:34] = 1
+    assert losses.components_l1(eye, points) > 100 * losses.components_l1(chin, points)
+    assert losses.components_l1(torch.ones(1, 3, 64, 64), points).item() == pytest.approx(1)
+
+
 def test_haar_l1_of_one_pixel_is_the_sum_over_levels() -> None:
     difference = torch.zeros(1, 1, 8, 8)
     difference[0, 0, 3, 5] = 1.0
