@@ -5,16 +5,23 @@ Does not pose or light them (scene.py) nor stylise them (style.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from compress.faces.hairstyles import HairStyle, sample_style
 from compress.faces.head import Head
+from compress.faces.proportions import Proportions
+from compress.faces.wear import Wear, sample_frame, sample_wear
 
 Array = npt.NDArray[np.float32]
 ANCESTRIES = ("african", "asian", "caucasian")
+LEADING_FROM, MIXED_BELOW = 0.72, 0.58
+"""A quarter of the people each has one ancestry from the first share up; the last quarter has all below the second."""
+AGE_SHARES = {"child": 0.2, "adult": 0.5, "senior": 0.3}
+CHILD_RANGE, ADULT_RANGE, SENIOR_RANGE = (0.25, 0.85), (0.0, 0.54), (0.56, 0.98)
+"""Shares of the child's and the old shapes: from 25 years, a child's share of 1 takes 15 off, an old one adds 65."""
 
 SKIN_NODES = (0.0, 0.35, 0.68, 1.0)
 SKIN_COLOURS = np.log(
@@ -70,6 +77,7 @@ class Person:
     lipstick: float
     lip_colour: Array
     glasses: Array
+    wear: Wear
 
     @property
     def ages(self) -> dict[str, float]:
@@ -78,56 +86,34 @@ class Person:
         return {"young": (1 - self.old) * adult, "old": self.old * adult, "child": self.child}
 
 
-def slider_spread(key: str) -> float:
-    """Standard deviation of a slider in the population."""
-    leaf = key.rsplit("/", 1)[1]
-    if leaf.startswith("head-") and leaf[5:] in (
-        "oval",
-        "round",
-        "square",
-        "rectangular",
-        "triangular",
-        "diamond",
-        "invertedtriangular",
-    ):
-        return 0.24
-    rules = (
-        ("forehead", 0.11),
-        ("head-scale-vert", 0.10),
-        ("eyebrows", 0.12),
-        ("head-scale", 0.13),
-        ("chin-jaw", 0.18),
-        ("chin-width", 0.18),
-        ("head-trans", 0.05),
-        ("head-angle", 0.05),
-        ("head-age", 0.15),
-        ("neck", 0.25),
-        ("ears", 0.25),
-        ("nose-trans", 0.15),
-        ("mouth-trans", 0.15),
-        ("eye-trans", 0.15),
-        ("compress", 0.12),
-        ("septum", 0.12),
-        ("cleft", 0.2),
-        ("asym", 0.1),
-        ("mouth", 0.17),
-        ("nose", 0.27),
-    )
-    for part, spread in rules:
-        if part in key:
-            return spread
-    return 0.23
+def sample_ancestry(random: np.random.Generator) -> Array:
+    """Shares [3] of the ancestries' shapes: one leads in equal parts of the people, in the others none does."""
+    kind = int(random.integers(4))
+    if kind == 3:
+        while True:
+            shares = random.dirichlet([1.2, 1.2, 1.2])
+            if shares.max() < MIXED_BELOW:
+                return shares.astype(np.float32)
+    rest = random.beta(1.0, 2.5) * (1 - LEADING_FROM)
+    shares = random.dirichlet([1.0, 1.0, 1.0]) * rest
+    shares[kind] += 1 - rest
+    return shares.astype(np.float32)
 
 
-SLIDER_MEANS = {
-    "l/eyes/eye-height1": 0.25,
-    "l/eyes/eye-height2": 0.45,
-    "l/eyes/eye-height3": 0.25,
-    "l/eyes/eye-scale": 0.08,
-    "l/head/head-scale-horiz": -0.12,
-    "l/cheek/cheek-volume": -0.10,
-}
-"""Means of sliders: the base head squints and is broad; people in photographs are not."""
+def sample_gender(random: np.random.Generator) -> float:
+    """Share of the male shapes: women and men in equal parts, few in between."""
+    distance = float(random.beta(0.8, 6.0)) * 0.49
+    return 1 - distance if random.random() < 0.5 else distance
+
+
+def sample_age(random: np.random.Generator) -> tuple[float, float]:
+    """Shares of the old and of the child's shapes by AGE_SHARES."""
+    group = random.random()
+    if group < AGE_SHARES["child"]:
+        return 0.0, float(random.uniform(*CHILD_RANGE))
+    if group < AGE_SHARES["child"] + AGE_SHARES["adult"]:
+        return float(random.uniform(*ADULT_RANGE)), 0.0
+    return float(random.uniform(*SENIOR_RANGE)), 0.0
 
 
 class Population:
@@ -136,7 +122,6 @@ class Population:
     def __init__(self, head: Head) -> None:
         self.head = head
         self.keys = list(head.sliders)
-        self.spread = np.array([slider_spread(key) for key in self.keys], np.float32)
         self.one_sided = np.array([all(s.negative < 0 for s in head.sliders[key]) for key in self.keys])
         self.index = {name: k for k, name in enumerate(head.target_names)}
         sides = [
@@ -148,7 +133,8 @@ class Population:
         self.side_sign = np.array([sign for _, sign, _ in sides], np.float32)
         self.side_positive = np.array([side.positive for _, _, side in sides])
         self.side_negative = np.array([side.negative for _, _, side in sides])
-        self.prior = np.array([SLIDER_MEANS.get(key, 0.0) for key in self.keys], np.float32)
+        self.proportions = Proportions(self.keys, self.one_sided)
+        self.prior = self.proportions.mean
 
     def sample(
         self,
@@ -160,14 +146,11 @@ class Population:
         cards: list[str],
     ) -> Person:
         """Draw a person; skins maps texture name to its mean linear colour, cards names hair of the folder."""
-        ancestry = random.dirichlet([0.22, 0.22, 0.32]).astype(np.float32)
-        male = float(np.clip(random.choice([0.05, 0.95]) + random.normal(0, 0.07), 0, 1))
-        old = float(random.beta(1.1, 1.9))
-        child = min(0.35, max(0.0, float(random.normal(-0.15, 0.15)))) * (1 - old)
-        weight = random.dirichlet([1.4, 3, 0.4]).astype(np.float32)
-        sliders = random.normal(0, 1, len(self.keys)) * self.spread
-        sliders = np.where(self.one_sided, np.abs(sliders), sliders) + self.prior
-        asymmetry = random.normal(0, 0.035, len(self.keys))
+        ancestry, male = sample_ancestry(random), sample_gender(random)
+        old, child = sample_age(random)
+        weight = random.dirichlet([0.9, 1.5, 0.5]).astype(np.float32)
+        sliders = self.proportions.sample(random)
+        asymmetry = random.normal(0, 0.045, len(self.keys))
         melanin = float(np.clip(ancestry @ np.array([0.80, 0.27, 0.12]) + random.normal(0, 0.11), 0, 1))
         tone = np.exp([np.interp(melanin, SKIN_NODES, SKIN_COLOURS[:, c]) for c in range(3)])
         tone = tone * np.exp(random.normal(0, 0.06) + np.array([-0.1, 0.6, 1.0]) * random.normal(0, 0.07))
@@ -183,6 +166,7 @@ class Population:
         chance = np.array([4 * (1 + 2 * (1 - ancestry[2])) if "brown" in e else light_eyes * 2.5 for e in eyes])
         eye = eyes[int(random.choice(len(eyes), p=chance / chance.sum()))]
         dim = 1.1 if "brown" not in eye else 1.0 * float(np.exp(-0.7 * (1 - ancestry[2])))
+        wear = sample_wear(random, male, child, old)
         beard_kind = random.random()
         man = 1.0 if male > 0.6 and child < 0.1 else 0.0
         return Person(
@@ -191,7 +175,7 @@ class Population:
             old=old,
             child=child,
             weight=weight,
-            sliders=np.clip(sliders, -0.95, 0.95).astype(np.float32),
+            sliders=sliders,
             asymmetry=asymmetry.astype(np.float32),
             melanin=melanin,
             skin_tone=tone.astype(np.float32),
@@ -211,7 +195,8 @@ class Population:
             blush=float(abs(random.normal(0.15, 0.2))),
             lipstick=float(np.clip(random.normal(0.3, 0.3), 0, 0.75) * (male < 0.4)),
             lip_colour=(np.array([0.95, 0.42, 0.48]) * np.exp(random.normal(0, 0.15, 3))).astype(np.float32),
-            glasses=self._glasses(random),
+            glasses=sample_frame(random, wear.lenses is not None, wear.lenses is not None and wear.lenses.opaque),
+            wear=wear,
         )
 
     @staticmethod
@@ -251,21 +236,6 @@ class Population:
         ) * np.array([0.05 + 2 * african if c.startswith("afro") else 1.0 for c in cards])
         return cards[int(random.choice(len(cards), p=chance / chance.sum()))]
 
-    @staticmethod
-    def _glasses(random: np.random.Generator) -> Array:
-        """(worn 0 or 1, width, height, roundness, wire radius, brightness) of spectacles."""
-        return np.array(
-            [
-                random.random() < 0.22,
-                random.uniform(0.92, 1.12),
-                random.uniform(0.8, 1.2),
-                random.uniform(2, 4.5),
-                random.uniform(0.011, 0.026),
-                np.exp(random.uniform(-4.2, -1.0)),
-            ],
-            np.float32,
-        )
-
     def target_weights(self, person: Person, expression: dict[str, float]) -> Array:
         """Weights [K] of all targets of a person with an expression; linear in the coefficients."""
         index = self.index
@@ -282,3 +252,9 @@ class Population:
         for name, amount in expression.items():
             out[index["e/" + name]] += amount
         return out
+
+
+def change_clothes(random: np.random.Generator, person: Person) -> Person:
+    """The same person on another day: other headwear and scarf; glasses, make-up, hair and beard stay."""
+    other = sample_wear(random, person.male, person.child, person.old)
+    return replace(person, wear=replace(person.wear, headwear=other.headwear, scarf=other.scarf))
