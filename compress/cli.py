@@ -124,11 +124,13 @@ def _verification(commands: Commands) -> None:
 
 
 def _pictures(commands: Commands) -> None:
-    summary = "draw a sheet of rendered pairs of photo and cartoon"
+    summary = "draw a sheet of rendered photos and their cartoons"
     render = commands.add_parser("render", help=summary, description=summary)
     render.add_argument("--count", type=_whole(1, 10_000), default=64, metavar="N", help="pairs (default: 64)")
     render.add_argument("--size", type=_whole(32, 1024), default=128, metavar="PX", help="pixels a side (default: 128)")
     render.add_argument("--seed", type=_whole(0, 2**31 - 1), default=0, metavar="N", help="default: 0")
+    text = "styles of the cartoons, one row each (default: all)"
+    render.add_argument("--styles", nargs="+", metavar="STYLE", help=text)
     render.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .png or .jpg file")
     render.set_defaults(command=_render)
     summary = "turn photographs into cartoons and write each beside its source"
@@ -243,8 +245,9 @@ def _schema(options: argparse.Namespace) -> int:
 
 def _render(options: argparse.Namespace) -> int:
     from compress.faces.sheet import render_sheet
+    from compress.faces.styles import STYLES
 
-    render_sheet(options.count, options.size, options.seed, options.out)
+    render_sheet(options.count, options.size, options.seed, options.out, styles=options.styles or tuple(STYLES))
     return EXIT_PASSED
 
 

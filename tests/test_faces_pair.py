@@ -14,10 +14,11 @@ from compress.errors import InputError
 from compress.faces import PairRenderer, render_many
 from compress.faces.materials import LABELS
 from compress.faces.sheet import arrange, render_sheet
+from compress.faces.styles import STYLES
 from compress.photographs import photos
 
 Sample = dict[str, npt.NDArray[Any]]
-SIZE = 64
+SIZE, K = 64, len(STYLES)
 PIXEL_ERROR = 0.06
 """Of a projected surface point, in pixels: float16 positions of about 1 are good to 0.0005 of 20 pixels a unit."""
 
@@ -43,10 +44,10 @@ def project(sample: Sample, points: npt.NDArray[np.float64]) -> npt.NDArray[np.f
 
 
 def test_pair_has_the_documented_fields(samples: list[Sample]) -> None:
-    shapes = {"photo": (SIZE, SIZE, 3), "cartoon": (SIZE, SIZE, 3), "flow": (SIZE, SIZE, 2), "visible": (SIZE, SIZE),
-              "labels_photo": (SIZE, SIZE), "depth": (SIZE, SIZE), "position": (SIZE, SIZE, 3),
-              "landmarks_photo": (24, 2), "landmarks_cartoon": (24, 2), "points": (5, 2), "rotation": (3, 3),
-              "light": (9, 3)}  # fmt: skip
+    shapes = {"photo": (SIZE, SIZE, 3), "cartoon": (K, SIZE, SIZE, 3), "flow": (K, SIZE, SIZE, 2),
+              "visible": (K, SIZE, SIZE), "labels_photo": (SIZE, SIZE), "labels_cartoon": (K, SIZE, SIZE),
+              "depth": (SIZE, SIZE), "position": (SIZE, SIZE, 3), "landmarks_photo": (24, 2),
+              "landmarks_cartoon": (K, 24, 2), "points": (5, 2), "rotation": (3, 3), "light": (9, 3)}  # fmt: skip
     assert {name: samples[0][name].shape for name in shapes} == shapes
     assert samples[0]["photo"].dtype == samples[0]["labels_cartoon"].dtype == np.uint8
     assert all(np.isfinite(value).all() for sample in samples for value in sample.values())
@@ -89,16 +90,17 @@ def test_position_and_pose_project_to_their_own_pixels(samples: list[Sample]) ->
 
 
 def test_flow_leads_cartoon_landmarks_to_photo_landmarks(samples: list[Sample]) -> None:
-    apart = []
-    for sample in samples:
-        start = sample["landmarks_cartoon"][[8, 11, 12, 13]]
-        x, y = np.clip(start.astype(int), 0, SIZE - 1).T
-        end = start + sample["flow"][y, x]
-        seen = sample["visible"][y, x] > 0
-        apart.append(np.linalg.norm(end - sample["landmarks_photo"][[8, 11, 12, 13]], axis=1)[seen])
-    assert np.median(np.concatenate(apart)) < 0.6
-    moved = [np.linalg.norm(s["landmarks_cartoon"] - s["landmarks_photo"], axis=1).mean() for s in samples]
-    assert np.median(moved) > 1.2
+    for k in range(K):
+        apart = []
+        for sample in samples:
+            start = sample["landmarks_cartoon"][k, [8, 11, 12, 13]]
+            x, y = np.clip(start.astype(int), 0, SIZE - 1).T
+            end = start + sample["flow"][k, y, x]
+            seen = sample["visible"][k, y, x] > 0
+            apart.append(np.linalg.norm(end - sample["landmarks_photo"][[8, 11, 12, 13]], axis=1)[seen])
+        assert np.median(np.concatenate(apart)) < 0.6
+        moved = [np.linalg.norm(s["landmarks_cartoon"][k] - s["landmarks_photo"], axis=1).mean() for s in samples]
+        assert np.median(moved) > 1.2
 
 
 def test_normals_are_unit_and_face_the_camera(samples: list[Sample]) -> None:
@@ -117,26 +119,17 @@ def test_frame_is_aligned_like_photographs(samples: list[Sample]) -> None:
         assert sample["points"][0, 0] < sample["points"][1, 0]
 
 
-def test_cartoon_opens_the_eyes_of_the_photo(samples: list[Sample]) -> None:
-    def height(sample: Sample, name: str) -> float:
-        marks = sample[name]
-        return float(np.linalg.norm(marks[[2, 6]] - marks[[3, 7]], axis=1).mean())
-
-    ratio = [height(s, "landmarks_cartoon") / height(s, "landmarks_photo") for s in samples]
-    assert 1.35 < np.median(ratio) < 1.8
-
-
 def test_detector_finds_photo_and_cartoon(samples: list[Sample]) -> None:
-    found = [bool(photos.detect(np.kron(s[view], np.ones((4, 4, 1), np.uint8)))) for s in samples[:8]
-             for view in ("photo", "cartoon")]  # fmt: skip
+    found = [bool(photos.detect(np.kron(picture, np.ones((4, 4, 1), np.uint8)))) for s in samples[:8]
+             for picture in (s["photo"], *s["cartoon"])]  # fmt: skip
     assert np.mean(found) >= 0.95
 
 
 def test_pictures_are_not_flat_nor_clipped(samples: list[Sample]) -> None:
     for sample in samples:
-        for view in ("photo", "cartoon"):
-            assert sample[view].std() > 15
-            assert (sample[view] == 255).all(2).mean() < 0.25
+        for picture in (sample["photo"], *sample["cartoon"]):
+            assert picture.std() > 15
+            assert (picture == 255).all(2).mean() < 0.25
 
 
 def test_render_many_names_the_unknown_kind() -> None:
@@ -150,14 +143,13 @@ def test_assets_folder_without_archives_is_named(tmp_path: Path) -> None:
 
 
 def test_sheet_shows_photos_above_their_cartoons() -> None:
-    photo = [np.full((4, 4, 3), value, np.uint8) for value in (1, 2, 3)]
-    cartoon = [np.full((4, 4, 3), value, np.uint8) for value in (11, 12, 13)]
-    sheet = arrange(photo, cartoon, columns=2)
-    assert sheet[::4, ::4, 0].tolist() == [[1, 2], [11, 12], [3, 255], [13, 255]]
+    rows = [[np.full((4, 4, 3), value, np.uint8) for value in row] for row in ((1, 2, 3), (11, 12, 13), (21, 22, 23))]
+    sheet = arrange(rows, columns=2)
+    assert sheet[::4, ::4, 0].tolist() == [[1, 2], [11, 12], [21, 22], [3, 255], [13, 255], [23, 255]]
 
 
 def test_render_sheet_writes_a_picture(tmp_path: Path) -> None:
-    out = render_sheet(2, 32, 0, tmp_path / "deep" / "pairs.png")
+    out = render_sheet(2, 32, 0, tmp_path / "deep" / "pairs.png", styles=["toy"])
     assert photos.read(out).shape == (64, 64, 3)
 
 

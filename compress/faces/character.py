@@ -24,6 +24,7 @@ LOWEST, HIGHEST, NODES = -1.5, 2.0, 351
 ROUNDING = 0.05
 """Width of the blur that rounds a curve's corners, in head heights."""
 SMALL_BLINK = 0.3
+MOST_CHILDLIKE = 0.5
 
 
 class StyleMap:
@@ -53,7 +54,7 @@ def stylise_person(person: Person, style_map: StyleMap) -> Person:
         sliders=mean + (person.sliders - mean) * style_map.kept + style_map.delta,
         asymmetry=person.asymmetry * 0.5,
         old=person.old * style.age_kept,
-        child=min(0.5, person.child + style.childlike),
+        child=max(person.child, min(MOST_CHILDLIKE, person.child + style.childlike)),
         glasses=person.glasses * np.array(style.glasses, np.float32),
         eye_colour=np.asarray(np.maximum(person.eye_colour, 0.9) * np.array([1.2, 1.25, 1.25]), np.float32),
     )
