@@ -7,6 +7,7 @@ is the flow that warps the photo. Does not cover rendering (`teachers.kstylegan`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,9 @@ LANDMARKS = 24
 DENSE = 7
 """Channels of a dense geometry map: position X, Y, Z; normal X, Y, Z; face-mask logit."""
 DISPLACEMENT_SCALE = 0.1
+
+Block = Callable[[int], nn.Module]
+"""Makes a block of so many channels, ``[N, channels, h, w]`` in and out."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,15 @@ class Geometry(nn.Module):
     feature ``[N, c4, H/4, W/4]`` and the pooled code ``[N, c16]``.
     """
 
-    def __init__(self, channels: tuple[int, int, int], coefficients: int) -> None:
+    def __init__(self, channels: tuple[int, int, int], coefficients: int, block: Block = FSBlock) -> None:
         super().__init__()
         fine, middle, deep = channels
         self.trunk = nn.Sequential(nn.Linear(deep, deep), nn.LeakyReLU(0.1), nn.Linear(deep, deep), nn.LeakyReLU(0.1))
         self.globals = nn.Linear(deep, 6 + 1 + 2 * LANDMARKS + coefficients + 27)
         self.merge8 = nn.Conv2d(deep + middle, middle, 1)
-        self.block8 = FSBlock(middle)
+        self.block8 = block(middle)
         self.merge4 = nn.Conv2d(middle + fine, fine, 1)
-        self.block4 = FSBlock(fine)
+        self.block4 = block(fine)
         self.dense8 = nn.Conv2d(middle, DENSE, 3, padding=1)
         self.dense4 = nn.Conv2d(fine, DENSE, 3, padding=1)
         self.split = [6, 1, 2 * LANDMARKS, coefficients, 27]
@@ -96,7 +100,9 @@ class StyleMapping(nn.Module):
     2; w ``[N, style]``.
     """
 
-    def __init__(self, fine: int, deep: int, coefficients: int, style: int, styles: int) -> None:
+    def __init__(
+        self, fine: int, deep: int, coefficients: int, style: int, styles: int, block: Block = FSBlock
+    ) -> None:
         super().__init__()
         self.codes = nn.Embedding(styles, style)
         self.mapping = nn.Sequential(
@@ -104,7 +110,7 @@ class StyleMapping(nn.Module):
         )
         self.enter = nn.Conv2d(fine + DENSE, fine, 1)
         self.affine = nn.Linear(style, fine)
-        self.field = FSBlock(fine)
+        self.field = block(fine)
         self.displacement = nn.Conv2d(fine, 3, 3, padding=1, bias=False)
         nn.init.zeros_(self.displacement.weight)
 
@@ -129,9 +135,13 @@ class StyleMapping(nn.Module):
 
     def forward(self, geometry: GeometryOutput, feature: Tensor, code: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         w = self.mapping(torch.cat([geometry.coefficients, code.float(), style], dim=1))
+        return self.flow(geometry, feature, w), w
+
+    def flow(self, geometry: GeometryOutput, feature: Tensor, w: Tensor) -> Tensor:
+        """Backward flow ``[N, 2, H/4, W/4]`` that the style asks for, from the feature ``[N, fine, H/4, W/4]``."""
         dense = geometry.dense[1].to(feature.dtype)
         hidden = self.enter(torch.cat([feature, dense], dim=1))
         hidden = activate(hidden * (1 + self.affine(w).to(hidden.dtype)[:, :, None, None]))
         moved = self.displacement(self.field(hidden)).float() * DISPLACEMENT_SCALE
         flow = torch.einsum("nij,njhw->nihw", geometry.rotation[:, :2], moved) * geometry.scale[:, :, None, None]
-        return flow * flow.new_tensor([1.0, -1.0])[None, :, None, None], w
+        return flow * flow.new_tensor([1.0, -1.0])[None, :, None, None]

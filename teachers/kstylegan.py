@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from teachers.blocks import STA, FSBlock, ModulatedConv, RepConv, activate, upsample, warp
-from teachers.geometry import Geometry, GeometryOutput, StyleMapping
+from teachers.blocks import ModulatedConv, RepConv, activate, upsample, warp
+from teachers.geometry import Block, Geometry, GeometryOutput
+from teachers.variants import BLOCKS, FUSIONS, MAPPINGS, Fusion
 
 HEAD = 10
 """Channels of an RGB head: log gain 3, bias 3, residual 3, residual-mask logit 1."""
@@ -34,7 +35,8 @@ class Architecture:
     channels: encoder widths at strides 1, 2, 4, 8, 16, multiples of 16; blocks: FS blocks after each of the strides
     2 to 16; render_blocks: FS blocks of the renderer at H/8, H/4, H/2; coefficients: identity and expression
     coefficients predicted; style_channels: length of w; styles: names of the learned styles, the first is the default;
-    size: pixels a side that the weights were trained for.
+    size: pixels a side that the weights were trained for; fusion, block, mapping: the parts of the design, or what
+    ablations put in their place (`teachers.variants`).
     """
 
     channels: tuple[int, int, int, int, int] = (16, 48, 128, 256, 384)
@@ -44,6 +46,9 @@ class Architecture:
     style_channels: int = 256
     styles: tuple[str, ...] = ("fairy-tale",)
     size: int = 128
+    fusion: str = "sta"
+    block: str = "fs"
+    mapping: str = "3d"
 
     def __post_init__(self) -> None:
         if any(c % 16 or c <= 0 for c in self.channels) or len(self.channels) != len(STRIDES):
@@ -52,6 +57,9 @@ class Architecture:
             raise ValueError(f"kstylegan size: {self.size} is not a multiple of 16 of at least 32")
         if not self.styles or len(set(self.styles)) < len(self.styles) or not all(self.styles):
             raise ValueError(f"kstylegan styles: {self.styles} are not one or more different names")
+        for part, known in (("fusion", FUSIONS), ("block", BLOCKS), ("mapping", MAPPINGS)):
+            if getattr(self, part) not in known:
+                raise ValueError(f"kstylegan {part}: {getattr(self, part)!r} is unknown; known: {', '.join(known)}")
 
     def record(self) -> dict[str, Any]:
         """The architecture as plain JSON data, with its family."""
@@ -76,13 +84,13 @@ class TeacherOutput:
 class Encoder(nn.Module):
     """Pyramid of FS blocks at strides 1, 2, 4, 8, 16; ``[N, 3, H, W]`` -> five features."""
 
-    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...]) -> None:
+    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...], block: Block) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
         self.norm = nn.ModuleList(nn.GroupNorm(8, c) for c in channels[1:])
         self.blocks = nn.ModuleList(
-            nn.Sequential(*(FSBlock(c) for _ in range(n))) for c, n in zip(channels[1:], blocks, strict=True)
+            nn.Sequential(*(block(c) for _ in range(n))) for c, n in zip(channels[1:], blocks, strict=True)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -97,11 +105,13 @@ class RenderLevel(nn.Module):
     head.
     """
 
-    def __init__(self, deep: int, out: int, shallow: int, style: int, blocks: int) -> None:
+    def __init__(
+        self, deep: int, out: int, shallow: int, style: int, blocks: int, fusion: Fusion, block: Block
+    ) -> None:
         super().__init__()
         self.conv = ModulatedConv(deep, out, style)
-        self.sta = STA(shallow, out)
-        self.blocks = nn.Sequential(*(FSBlock(out) for _ in range(blocks)))
+        self.sta = fusion(shallow, out)
+        self.blocks = nn.Sequential(*(block(out) for _ in range(blocks)))
         self.head = nn.Conv2d(out, HEAD, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         self.head.bias = nn.Parameter(torch.tensor([0.0] * (HEAD - 1) + [MASK_BIAS]))
@@ -138,16 +148,13 @@ class KStyleGAN(nn.Module):
         a = architecture
         c1, c2, c4, c8, c16 = a.channels
         self.architecture = a
-        self.encoder = Encoder(a.channels, a.blocks)
-        self.geometry = Geometry((c4, c8, c16), a.coefficients)
-        self.style = StyleMapping(c4, c16, a.coefficients, a.style_channels, len(a.styles))
+        block, fusion, mapping = BLOCKS[a.block], FUSIONS[a.fusion], MAPPINGS[a.mapping]
+        self.encoder = Encoder(a.channels, a.blocks, block)
+        self.geometry = Geometry((c4, c8, c16), a.coefficients, block)
+        self.style = mapping(c4, c16, a.coefficients, a.style_channels, len(a.styles), block)
+        levels = zip((c16, c8, c4, c2), (c8, c4, c2, c1), (*a.render_blocks, 0), strict=True)
         self.render = nn.ModuleList(
-            [
-                RenderLevel(c16, c8, c8, a.style_channels, a.render_blocks[0]),
-                RenderLevel(c8, c4, c4, a.style_channels, a.render_blocks[1]),
-                RenderLevel(c4, c2, c2, a.style_channels, a.render_blocks[2]),
-                RenderLevel(c2, c1, c1, a.style_channels, 0),
-            ]
+            RenderLevel(deep, out, out, a.style_channels, blocks, fusion, block) for deep, out, blocks in levels
         )
 
     @property
