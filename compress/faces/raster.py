@@ -1,4 +1,4 @@
-"""Triangle rasterisation on the CPU: z-buffer, alpha tests, soft coverage, vertex normals, attribute look-up.
+"""Triangle rasterisation on the CPU: z-buffer, alpha tests, soft coverage, attribute look-up.
 
 Compiled by numba with an on-disk cache. Does not shade (see shading.py) and knows nothing of faces but their materials.
 """
@@ -8,14 +8,176 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-from compress.faces.materials import BROW, CLOTH, HAIR, LASH
+from compress.faces.materials import BROW, CLOTH, EYE, HAIR, LASH, SKIN
+from compress.faces.sampling import hash01, texture_alpha
+from compress.faces.triangles import box, place, span, texture_place, weights
 
+Array = npt.NDArray[np.float32]
 NEAR = 0.05
 """Triangles with a vertex nearer than this depth are dropped."""
+FLAT = 1e-9
+"""Triangles of less than half this area, in samples, are dropped."""
 COVER_SLACK = 0.035
 """Brows and lashes may lie this far behind the surface and still cover it."""
+NOWHERE = np.float32(1e9)
+"""Depth where there is nothing."""
+
+
+@njit(cache=True, error_model="numpy")
+def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]
+    """Whether cloth or hair is cut out here; hair by its alpha with a little hashed dither."""
+    if m == CLOTH:
+        return u < 0.0
+    across, up = textures[m, 1], textures[m, 2]
+    tx = min(across - 1, max(0, int(u * across)))
+    ty = min(up - 1, max(0, int((1.0 - v) * up)))
+    return flat[textures[m, 0] + (ty * across + tx) * 4 + 3] < 255.0 * (0.30 + 0.4 * hash01(x, y, 7))
+
+
+def rasterize(
+    screen: Array,
+    faces: npt.NDArray[np.int32],
+    uv_faces: npt.NDArray[np.int32],
+    material: npt.NDArray[np.int8],
+    uv: Array,
+    flat: npt.NDArray[np.uint8],
+    textures: npt.NDArray[np.int64],
+    width: int,
+    height: int,
+    outside: int = 0,
+) -> tuple[npt.NDArray[np.int32], Array, Array, Array]:
+    """Nearest triangle of every sample.
+
+    screen [n, 3] float32 (x, y in samples, depth > 0), uv [m, 2], textures [materials, 3] int64 (offset, width,
+    height). outside: the sign of the area that triangles seen from outside have on this screen; skin and eyes are
+    closed and not drawn from inside, the others after all the rest, since most are hidden by then; 0 draws everything.
+    Returns triangle [H, W] int32 (-1: none), two barycentrics and depth [H, W] float32. Brows and lashes are skipped
+    (see cover); hair is cut by its alpha; cloth is cut where its u is negative.
+    """
+    triangle, bary0, bary1, depth = fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, outside)
+    return triangle, bary0, bary1, depth
+
+
+@njit(cache=True, error_model="numpy")
+def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, outside):  # type: ignore[no-untyped-def]
+    """See rasterize."""
+    triangle = np.full((height, width), -1, np.int32)
+    nearness = np.zeros((height, width), np.float32)
+    bary0 = np.zeros((height, width), np.float32)
+    bary1 = np.zeros((height, width), np.float32)
+    count, postponed, n = len(faces), 0, 0
+    later = np.empty(count, np.int32)
+    while n < count + postponed:
+        i = n if n < count else later[n - count]
+        n += 1
+        m = material[i]
+        if m in (BROW, LASH):
+            continue
+        x0, y0, x1, y1, x2, y2, area = place(screen, faces, i)
+        if abs(area) < FLAT:
+            continue
+        if n <= count and area * outside < 0.0:
+            later[postponed] = i
+            postponed += m != SKIN and m != EYE
+            continue
+        left, right, top, bottom = box(x0, y0, x1, y1, x2, y2, width, height)
+        if left > right or top > bottom:
+            continue
+        z0, z1, z2 = screen[faces[i, 0], 2], screen[faces[i, 1], 2], screen[faces[i, 2], 2]
+        if z0 <= NEAR or z1 <= NEAR or z2 <= NEAR:
+            continue
+        w0, w1, s0, s1, d0, d1 = weights(x0, y0, x1, y1, x2, y2, area, left + 0.5, top + 0.5)
+        i0, i1, i2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
+        for y in range(top, bottom + 1):
+            first, last = span(w0, w1, s0, s1, right - left)
+            l0, l1 = w0 + first * s0, w1 + first * s1
+            w0 += d0
+            w1 += d1
+            for x in range(left + first, left + last + 1):
+                a0, a1 = l0 * i0, l1 * i1
+                near = a0 + a1 + (1.0 - l0 - l1) * i2
+                l0 += s0
+                l1 += s1
+                if near <= nearness[y, x]:
+                    continue
+                z = 1.0 / near
+                c0, c1 = a0 * z, a1 * z
+                if m in (HAIR, CLOTH):
+                    u, v = texture_place(uv, uv_faces, i, c0, c1)
+                    if is_hole(m, u, v, flat, textures, x, y):
+                        continue
+                nearness[y, x] = near
+                triangle[y, x] = i
+                bary0[y, x] = c0
+                bary1[y, x] = c1
+    for y in range(height):
+        for x in range(width):
+            nearness[y, x] = 1.0 / nearness[y, x] if triangle[y, x] >= 0 else NOWHERE
+    return triangle, bary0, bary1, nearness
+
+
+@njit(cache=True, error_model="numpy")
+def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  # type: ignore[no-untyped-def]
+    """Order-independent transmittance [H, W, 2] float32 of brows (0) and lashes (1) over the visible surface.
+
+    gain [materials] float32 multiplies the texture alpha.
+    """
+    height, width = depth.shape
+    out = np.ones((height, width, 2), np.float32)
+    for i in range(faces.shape[0]):
+        m = material[i]
+        if m != BROW and m != LASH:
+            continue
+        x0, y0, x1, y1, x2, y2, area = place(screen, faces, i)
+        z0, z1, z2 = screen[faces[i, 0], 2], screen[faces[i, 1], 2], screen[faces[i, 2], 2]
+        if abs(area) < FLAT or z0 <= NEAR or z1 <= NEAR or z2 <= NEAR:
+            continue
+        left, right, top, bottom = box(x0, y0, x1, y1, x2, y2, width, height)
+        w0, w1, s0, s1, d0, d1 = weights(x0, y0, x1, y1, x2, y2, area, left + 0.5, top + 0.5)
+        i0, i1, i2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
+        for y in range(top, bottom + 1):
+            first, last = span(w0, w1, s0, s1, right - left)
+            l0, l1 = w0 + first * s0, w1 + first * s1
+            w0 += d0
+            w1 += d1
+            for x in range(left + first, left + last + 1):
+                a0, a1 = l0 * i0, l1 * i1
+                z = 1.0 / (a0 + a1 + (1.0 - l0 - l1) * i2)
+                l0 += s0
+                l1 += s1
+                if z > depth[y, x] + COVER_SLACK:
+                    continue
+                u, v = texture_place(uv, uv_faces, i, a0 * z, a1 * z)
+                alpha = texture_alpha(flat, textures[m, 0], textures[m, 1], textures[m, 2], u, v)
+                out[y, x, m - BROW] *= 1.0 - min(1.0, alpha / 255.0 * gain[m])
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore[no-untyped-def]
+    """Per-vertex attribute [n, k] float32 seen at every step-th sample: [H/step, W/step, k]; zero where empty."""
+    height = triangle.shape[0] // step
+    width = triangle.shape[1] // step
+    size = attribute.shape[1]
+    out = np.zeros((height, width, size), np.float32)
+    for y in range(height):
+        for x in range(width):
+            sy = y * step + step // 2
+            sx = x * step + step // 2
+            i = triangle[sy, sx]
+            if i < 0:
+                continue
+            c0 = bary0[sy, sx]
+            c1 = bary1[sy, sx]
+            c2 = 1.0 - c0 - c1
+            for k in range(size):
+                out[y, x, k] = (
+                    c0 * attribute[faces[i, 0], k] + c1 * attribute[faces[i, 1], k] + c2 * attribute[faces[i, 2], k]
+                )
+    return out
 
 
 @njit(cache=True, error_model="numpy")
@@ -55,173 +217,4 @@ def vertex_normals(positions, faces):  # type: ignore[no-untyped-def]
         length = math.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2) + 1e-12
         for k in range(3):
             out[i, k] /= length
-    return out
-
-
-@njit(cache=True, error_model="numpy")
-def hash01(x, y, s):  # type: ignore[no-untyped-def]
-    """A repeatable pseudo-random number in [0, 1) of three integers."""
-    h = np.uint32(x * 374761393 + y * 668265263 + s * 2246822519)
-    h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
-    h = h ^ (h >> np.uint32(16))
-    return np.float32(h & np.uint32(0xFFFFFF)) / np.float32(16777216.0)
-
-
-@njit(cache=True, error_model="numpy")
-def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-untyped-def]
-    """Bilinear RGBA look-up into the flat uint8 atlas; v points up; out [4] gets 0..255."""
-    x = min(max(u * width - 0.5, 0.0), width - 1.001)
-    y = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.001)
-    ix = int(x)
-    iy = int(y)
-    fx = x - ix
-    fy = y - iy
-    o = offset + (iy * width + ix) * 4
-    for k in range(4):
-        top = flat[o + k] * (1 - fx) + flat[o + 4 + k] * fx
-        bottom = flat[o + width * 4 + k] * (1 - fx) + flat[o + width * 4 + 4 + k] * fx
-        out[k] = top * (1 - fy) + bottom * fy
-
-
-@njit(cache=True, error_model="numpy")
-def rasterize(screen, faces, uv_faces, material, uv, flat, textures, width, height):  # type: ignore[no-untyped-def]
-    """Nearest triangle of every sample.
-
-    screen [n, 3] float32 (x, y in samples, depth > 0), uv [m, 2], textures [materials, 3] int64 (offset, width,
-    height). Returns triangle [H, W] int32 (-1: none), two barycentrics and depth [H, W] float32. Brows and lashes are
-    skipped (see cover); hair is cut by its alpha with a little hashed dither; cloth is cut where its u is negative.
-    """
-    triangle = np.full((height, width), -1, np.int32)
-    depth = np.full((height, width), 1e9, np.float32)
-    bary0 = np.zeros((height, width), np.float32)
-    bary1 = np.zeros((height, width), np.float32)
-    for i in range(faces.shape[0]):
-        m = material[i]
-        if m in (BROW, LASH):
-            continue
-        a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-        x0, y0, z0 = screen[a, 0], screen[a, 1], screen[a, 2]
-        x1, y1, z1 = screen[b, 0], screen[b, 1], screen[b, 2]
-        x2, y2, z2 = screen[c, 0], screen[c, 1], screen[c, 2]
-        if z0 <= NEAR or z1 <= NEAR or z2 <= NEAR:
-            continue
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if abs(area) < 1e-9:
-            continue
-        left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
-        right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
-        top = max(0, math.ceil(min(y0, y1, y2) - 0.5))
-        bottom = min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
-        inverse = 1.0 / area
-        i0 = 1.0 / z0
-        i1 = 1.0 / z1
-        i2 = 1.0 / z2
-        ua, ub, uc = uv_faces[i, 0], uv_faces[i, 1], uv_faces[i, 2]
-        for y in range(top, bottom + 1):
-            py = y + 0.5
-            for x in range(left, right + 1):
-                px = x + 0.5
-                l0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
-                l1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse
-                l2 = 1.0 - l0 - l1
-                if l0 < 0 or l1 < 0 or l2 < 0:
-                    continue
-                z = 1.0 / (l0 * i0 + l1 * i1 + l2 * i2)
-                if z >= depth[y, x]:
-                    continue
-                c0 = l0 * i0 * z
-                c1 = l1 * i1 * z
-                c2 = 1.0 - c0 - c1
-                if m == CLOTH:
-                    if c0 * uv[ua, 0] + c1 * uv[ub, 0] + c2 * uv[uc, 0] < 0:
-                        continue
-                elif m == HAIR:
-                    u = c0 * uv[ua, 0] + c1 * uv[ub, 0] + c2 * uv[uc, 0]
-                    v = c0 * uv[ua, 1] + c1 * uv[ub, 1] + c2 * uv[uc, 1]
-                    tw = textures[m, 1]
-                    th = textures[m, 2]
-                    tx = min(tw - 1, max(0, int(u * tw)))
-                    ty = min(th - 1, max(0, int((1.0 - v) * th)))
-                    alpha = flat[textures[m, 0] + (ty * tw + tx) * 4 + 3] / 255.0
-                    if alpha < 0.30 + 0.4 * hash01(x, y, 7):
-                        continue
-                depth[y, x] = z
-                triangle[y, x] = i
-                bary0[y, x] = c0
-                bary1[y, x] = c1
-    return triangle, bary0, bary1, depth
-
-
-@njit(cache=True, error_model="numpy")
-def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  # type: ignore[no-untyped-def]
-    """Order-independent transmittance [H, W, 2] float32 of brows (0) and lashes (1) over the visible surface.
-
-    gain [materials] float32 multiplies the texture alpha.
-    """
-    height, width = depth.shape
-    out = np.ones((height, width, 2), np.float32)
-    texel = np.zeros(4, np.float64)
-    for i in range(faces.shape[0]):
-        m = material[i]
-        if m != BROW and m != LASH:
-            continue
-        a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-        x0, y0, z0 = screen[a, 0], screen[a, 1], screen[a, 2]
-        x1, y1, z1 = screen[b, 0], screen[b, 1], screen[b, 2]
-        x2, y2, z2 = screen[c, 0], screen[c, 1], screen[c, 2]
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if abs(area) < 1e-9 or z0 <= NEAR or z1 <= NEAR or z2 <= NEAR:
-            continue
-        left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
-        right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
-        top = max(0, math.ceil(min(y0, y1, y2) - 0.5))
-        bottom = min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
-        inverse = 1.0 / area
-        i0 = 1.0 / z0
-        i1 = 1.0 / z1
-        i2 = 1.0 / z2
-        ua, ub, uc = uv_faces[i, 0], uv_faces[i, 1], uv_faces[i, 2]
-        for y in range(top, bottom + 1):
-            py = y + 0.5
-            for x in range(left, right + 1):
-                px = x + 0.5
-                l0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
-                l1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse
-                l2 = 1.0 - l0 - l1
-                if l0 < 0 or l1 < 0 or l2 < 0:
-                    continue
-                z = 1.0 / (l0 * i0 + l1 * i1 + l2 * i2)
-                if z > depth[y, x] + COVER_SLACK:
-                    continue
-                c0 = l0 * i0 * z
-                c1 = l1 * i1 * z
-                c2 = 1.0 - c0 - c1
-                u = c0 * uv[ua, 0] + c1 * uv[ub, 0] + c2 * uv[uc, 0]
-                v = c0 * uv[ua, 1] + c1 * uv[ub, 1] + c2 * uv[uc, 1]
-                sample_texture(flat, textures[m, 0], textures[m, 1], textures[m, 2], u, v, texel)
-                out[y, x, m - BROW] *= 1.0 - min(1.0, texel[3] / 255.0 * gain[m])
-    return out
-
-
-@njit(cache=True, error_model="numpy")
-def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore[no-untyped-def]
-    """Per-vertex attribute [n, k] float32 seen at every step-th sample: [H/step, W/step, k]; zero where empty."""
-    height = triangle.shape[0] // step
-    width = triangle.shape[1] // step
-    size = attribute.shape[1]
-    out = np.zeros((height, width, size), np.float32)
-    for y in range(height):
-        for x in range(width):
-            sy = y * step + step // 2
-            sx = x * step + step // 2
-            i = triangle[sy, sx]
-            if i < 0:
-                continue
-            c0 = bary0[sy, sx]
-            c1 = bary1[sy, sx]
-            c2 = 1.0 - c0 - c1
-            for k in range(size):
-                out[y, x, k] = (
-                    c0 * attribute[faces[i, 0], k] + c1 * attribute[faces[i, 1], k] + c2 * attribute[faces[i, 2], k]
-                )
     return out

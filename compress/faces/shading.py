@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from compress.faces.materials import CLOTH, EYE, GLASSES, HAIR, LIP_LABEL, SKIN, TEETH, TONGUE
-from compress.faces.raster import hash01, sample_texture
+from compress.faces.sampling import hash01, sample_texture
 
 # Rows of `colours` [9, 3].
 SKIN_GAIN, HAIR_COLOUR, CLOTH_COLOUR, SHIRT, TIE, LIPS, EYE_GAIN, BEARD_COLOUR, FRAME_COLOUR = range(9)

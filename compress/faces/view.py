@@ -158,14 +158,14 @@ def render_view(
     lighting = scene.lighting
     mesh = (topology.faces, topology.uv_faces, topology.material, topology.uv)
     screen = scene.camera.project(posed.positions, wide)
-    triangle, bary0, bary1, depth = rasterize(screen, *mesh, flat, textures, wide, wide)
+    triangle, bary0, bary1, depth = rasterize(screen, *mesh, flat, textures, wide, wide, -1)
     axes = light_axes(lighting.key)
     seen = posed.positions @ axes.T
     scale, centre = SHADOW_SIZE / SHADOW_SPAN, SHADOW_SIZE / 2
     shadow_screen = np.stack(
         [seen[:, 0] * scale + centre, seen[:, 1] * scale + centre, shading.SHADOW_DEPTH - seen[:, 2]], 1
     ).astype(np.float32)
-    shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE)[3]
+    shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE, 1)[3]
     dapple(shadow_map, lighting.leaves)
 
     key_colour, rim, rim_colour, harmonics = (

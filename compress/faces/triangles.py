@@ -1,0 +1,65 @@
+"""Geometry of one triangle on the screen for the compiled kernels: corners, bounding box, barycentrics, spans."""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+EDGE_SLACK = 1e-9
+"""Samples this far outside, in samples, belong to a triangle, so that rounding leaves no gap between two."""
+
+
+@njit(cache=True, error_model="numpy")
+def place(screen, faces, i):  # type: ignore[no-untyped-def]
+    """Corners of triangle i: x and y of each, twice its signed area."""
+    a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+    x0, y0 = float(screen[a, 0]), float(screen[a, 1])
+    x1, y1 = float(screen[b, 0]), float(screen[b, 1])
+    x2, y2 = float(screen[c, 0]), float(screen[c, 1])
+    return x0, y0, x1, y1, x2, y2, (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+
+
+@njit(cache=True, error_model="numpy")
+def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def]
+    """First and last column, first and last row of the samples that may lie in a triangle."""
+    left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
+    right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
+    top = max(0, math.ceil(min(y0, y1, y2) - 0.5))
+    return left, right, top, min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
+
+
+@njit(cache=True, error_model="numpy")
+def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-def]
+    """Two barycentrics at a point, and how they change with x and with y."""
+    inverse = 1.0 / area
+    w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
+    w1 = ((x2 - px) * (y0 - py) - (x0 - px) * (y2 - py)) * inverse
+    return w0, w1, (y1 - y2) * inverse, (y2 - y0) * inverse, (x2 - x1) * inverse, (x0 - x2) * inverse
+
+
+@njit(cache=True, error_model="numpy")
+def clip(low, high, weight, step):  # type: ignore[no-untyped-def]
+    """Narrow the steps low..high along a row to where weight + k * step >= 0."""
+    if step > 0.0:
+        return max(low, -weight / step), high
+    if step < 0.0:
+        return low, min(high, -weight / step)
+    return low, (high if weight >= 0.0 else -1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]
+    """First and last of the steps 0..length along a row at which all barycentrics are positive."""
+    low, high = clip(0.0, float(length), w0, s0)
+    low, high = clip(low, high, w1, s1)
+    low, high = clip(low, high, 1.0 - w0 - w1, -s0 - s1)
+    return math.ceil(low - EDGE_SLACK), math.floor(high + EDGE_SLACK)
+
+
+@njit(cache=True, error_model="numpy")
+def texture_place(uv, uv_faces, i, c0, c1):  # type: ignore[no-untyped-def]
+    """Texture coordinates at two barycentrics of triangle i."""
+    a, b, c = uv_faces[i, 0], uv_faces[i, 1], uv_faces[i, 2]
+    c2 = 1.0 - c0 - c1
+    return c0 * uv[a, 0] + c1 * uv[b, 0] + c2 * uv[c, 0], c0 * uv[a, 1] + c1 * uv[b, 1] + c2 * uv[c, 1]
