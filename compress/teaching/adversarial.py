@@ -1,7 +1,8 @@
 """The adversarial part of a teacher's training: a discriminator that stands on frozen pretrained features.
 
 Pretrained features see texture and shape from the first step, so the discriminator neither overfits a few thousand
-pictures nor needs a schedule of its own. Real are the cartoons of rendered pairs, false is what the teacher draws of
+pictures nor needs a schedule of its own. Without them small convolutions learn beside the heads, which is what the
+pretrained ones are measured against. Real are the cartoons of rendered pairs, false is what the teacher draws of
 renders and of photographs. Not covered: the teacher's other losses (`teaching.tasks`, `teaching.unpaired`).
 Source: Sauer et al., Projected GANs Converge Faster, NeurIPS 2021; without the batch normalization of its heads, so
 that what is said of a picture does not depend on the others of its batch.
@@ -21,6 +22,8 @@ from compress.networks.lite0 import STAGES, EfficientNetLite0
 LAYERS = ("stage2", "stage3", "stage5", "stage7")
 """Features at strides 4, 8, 16 and 32."""
 MIXED_CHANNELS = 64
+SLOPE = 0.2
+"""Of the leaky ReLUs that learn."""
 SMALLEST = 4
 """Pixels a side at which a head stops halving: what it then sees of the picture is a patch, not the whole."""
 JITTER, SHIFT, CUT = 0.2, 0.125, 0.4
@@ -52,6 +55,25 @@ class Projection(nn.Module):
         return mixed
 
 
+class PlainFeatures(nn.Module):
+    """Features from nothing, for comparison: strided convolutions that learn; strides and widths of `Projection`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = spectral_norm(nn.Conv2d(3, MIXED_CHANNELS // 2, 4, stride=2, padding=1))
+        widths = [MIXED_CHANNELS // 2] + [MIXED_CHANNELS] * len(LAYERS)
+        self.down = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in pairwise(widths))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[N, 3, H, W] in [-1, 1] -> [N, 64, H/4, W/4], ... [N, 64, H/32, W/32]."""
+        feature = F.leaky_relu(self.stem(images), SLOPE)
+        found: list[Tensor] = []
+        for down in self.down:
+            feature = F.leaky_relu(down(feature), SLOPE)
+            found.append(feature)
+        return found
+
+
 def _random(inputs: int, outputs: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:
     """A frozen convolution with Kaiming weights of `generator`."""
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
@@ -77,7 +99,7 @@ class Head(nn.Module):
     def forward(self, feature: Tensor, style: Tensor) -> Tensor:
         """[N, C, h, w], style [N] -> logits [N, places]."""
         for down in self.down:
-            feature = F.leaky_relu(down(feature), 0.2)
+            feature = F.leaky_relu(down(feature), SLOPE)
         logits: Tensor = self.last(feature)
         return logits[torch.arange(len(style), device=style.device), style].flatten(1)
 
@@ -85,13 +107,19 @@ class Head(nn.Module):
 class Discriminator(nn.Module):
     """Small heads over the projected features; only the heads are trained.
 
-    `size`: pixels a side of the pictures; `styles`: learned styles, one logit each.
+    `features`: None is `PlainFeatures`, trained with the heads; `size`: pixels a side of the pictures; `styles`:
+    learned styles, one logit each.
     """
 
-    def __init__(self, features: EfficientNetLite0, size: int, styles: int = 1, seed: int = 0) -> None:
+    def __init__(self, features: EfficientNetLite0 | None, size: int, styles: int = 1, seed: int = 0) -> None:
         super().__init__()
-        self.projection = Projection(features, seed)
+        self.projection = PlainFeatures() if features is None else Projection(features, seed)
         self.heads = nn.ModuleList(Head(MIXED_CHANNELS, size // (4 * 2**level), styles) for level in range(len(LAYERS)))
+
+    @property
+    def learned(self) -> nn.Module:
+        """What of it is trained."""
+        return self if isinstance(self.projection, PlainFeatures) else self.heads
 
     def forward(self, images: Tensor, style: Tensor) -> Tensor:
         """[N, 3, H, W] in [-1, 1], style [N] -> logits [N, places of all scales]; above 0 means real."""
