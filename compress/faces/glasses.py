@@ -1,6 +1,6 @@
-"""Spectacles: two rims, a bridge and temples as thin tubes, fitted to the eyes, the nose bridge and the ears of a head.
+"""Spectacles: rims, bridge and temples as thin tubes, and lenses, fitted to eyes, nose bridge and ears of a head.
 
-Frames only; lenses neither tint nor reflect.
+What lenses do to the light is in lenses.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
+LENS_BULGE = 0.015
 RIM_STEPS, BRIDGE_STEPS, TEMPLE_STEPS, SIDES = 26, 5, 5, 5
 LENS_HALF_WIDTH, LENS_HALF_HEIGHT, OUTWARDS = 0.25, 0.195, 0.02
 """Size of an average lens and its shift away from the nose, in decimetres."""
@@ -42,6 +43,24 @@ def frame_faces() -> Ints:
     return np.array(faces, np.int32)
 
 
+def lens_faces() -> Ints:
+    """Triangles [m, 3] of both lenses: fans around a middle vertex, which follow the tubes' vertices."""
+    tubes = (2 * RIM_STEPS + BRIDGE_STEPS + 2 * TEMPLE_STEPS) * SIDES
+    step = np.arange(RIM_STEPS)
+    fans = []
+    for lens, order in ((0, 1), (1, -1)):
+        first = tubes + lens * (RIM_STEPS + 1)
+        fan = np.stack([np.full(RIM_STEPS, first + RIM_STEPS), first + step, first + (step + 1) % RIM_STEPS], 1)
+        fans.append(fan[:, ::order])
+    return np.concatenate(fans).astype(np.int32)
+
+
+def _lens(path: Array) -> Array:
+    """A slightly curved lens [RIM_STEPS + 1, 3] within a rim's path."""
+    middle = path.mean(0) + np.array([0, 0, LENS_BULGE])
+    return np.asarray(np.concatenate([path, middle[None]]), np.float32)
+
+
 def _tube(path: Array, radius: float, closed: bool) -> Array:
     """Rings [steps * SIDES, 3] around a path [steps, 3]."""
     along = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
@@ -69,12 +88,13 @@ def frame_vertices(shape: Array, left_eye: Array, right_eye: Array, bridge: Arra
     across = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** power
     level = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** power
     y = (left_eye[1] + right_eye[1]) / 2 - 0.02
-    parts, inner, outer = [], [], []
+    parts, lenses, inner, outer = [], [], [], []
     for eye, sign in ((left_eye, 1.0), (right_eye, -1.0)):
         x = eye[0] + sign * OUTWARDS + across * half_width
         bend = 0.32 * np.clip(np.abs(x) - 0.12, 0, None) ** 2 + 0.05 * np.clip(-level, 0, 1)
         path = np.stack([x, y + level * half_height, front - bend], 1)
         parts.append(_tube(path, radius, True))
+        lenses.append(_lens(path))
         inner.append(np.array([eye[0] + sign * (OUTWARDS - half_width), y + 0.25 * half_height, front - 0.01]))
         edge = abs(eye[0]) + OUTWARDS + half_width
         outer.append(np.array([sign * edge, y + 0.45 * half_height, front - 0.32 * (edge - 0.12) ** 2]))
@@ -85,4 +105,4 @@ def frame_vertices(shape: Array, left_eye: Array, right_eye: Array, bridge: Arra
     for start, ear, sign in ((outer[0], ears[0], 1.0), (outer[1], ears[1], -1.0)):
         wide = np.array([sign * 0.05, 0, 0]) * np.sin(share * math.pi)
         parts.append(_tube(start * (1 - share) + (ear + np.array([sign * 0.04, 0, 0])) * share + wide, radius, False))
-    return np.concatenate(parts).astype(np.float32)
+    return np.concatenate([*parts, *lenses]).astype(np.float32)

@@ -10,16 +10,17 @@ import numpy.typing as npt
 
 from compress.faces.character import magnify_eyes, reshape
 from compress.faces.folder import CardHair
-from compress.faces.glasses import frame_faces, frame_vertices
 from compress.faces.hair import HairSheet, Scalp, grow_sheet, smoothstep
 from compress.faces.hairstyles import BALD, LONG
 from compress.faces.head import Head
-from compress.faces.materials import BROW, CLOTH, EYE, GLASSES, HAIR, LASH, SKIN, TEETH, TONGUE
+from compress.faces.materials import BROW, CLOTH, EYE, HAIR, LASH, SKIN, TEETH, TONGUE
+from compress.faces.outfit import TUCKED, Outfit, Outfitter
 from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, ride, teeth_patch, whole_patch
 from compress.faces.population import Person, Population
 from compress.faces.raster import vertex_normals
 from compress.faces.scene import Clothes, Pose
 from compress.faces.styles import Style
+from compress.faces.wear import HEADSCARF, NONE
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -45,6 +46,14 @@ class Topology:
     sheet: HairSheet | None
     cards: CardHair | None
     hair_start: int
+    outfit: Outfit
+    outfit_start: int
+
+    @property
+    def lenses(self) -> Ints | None:
+        """Triangles of lenses that are drawn over the shaded picture; they are not among `faces`."""
+        clear = self.outfit.clear
+        return None if clear is None else clear + self.outfit_start
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,7 @@ class Modeller:
         self.lash = lash_patch(head, eye)
         self.teeth = teeth_patch(head)
         self.tongue = whole_patch(head, "helper-tongue")
-        self.frame = frame_faces()
-        self.frame_count = int(self.frame.max()) + 1
+        self.outfitter = Outfitter(head, self.scalp_table)
 
     def neckline_uv(self, clothes: Clothes) -> tuple[Ints, Array]:
         """Texture triangles of the cloth, and for each vertex: depth below the neckline, distance from the middle."""
@@ -106,9 +114,11 @@ class Modeller:
 
     def topology(self, person: Person, clothes: Clothes, cards: CardHair | None) -> Topology:
         """Triangles and texture coordinates of a person; hair comes last."""
+        outfit = self.outfitter.dress(person)
+        cards = None if person.wear.headwear.kind != NONE else cards
         sheet = None
-        if cards is None and person.hair.name not in PAINTED:
-            sheet = grow_sheet(self.scalp_table, person.hair)
+        if cards is None and person.hair.name not in PAINTED and person.wear.headwear.kind != HEADSCARF:
+            sheet = self.outfitter.hair(person, grow_sheet(self.scalp_table, person.hair))
         cloth_uv_faces, cloth_uv = self.neckline_uv(clothes)
         head = self.head
         parts: list[tuple[Ints, Ints, Array, int, int]] = [
@@ -123,9 +133,8 @@ class Modeller:
             (self.tongue, self.tongue.uv, TONGUE),
         ):
             parts.append((patch.faces, patch.faces, uv, material, len(patch.index)))
-        if person.glasses[0] > 0:
-            no_uv = np.full((self.frame_count, 2), 0.5, np.float32)
-            parts.append((self.frame, self.frame, no_uv, GLASSES, self.frame_count))
+        outfit_start = head.count + sum(part[4] for part in parts)
+        parts += [(part.faces, part.uv_faces, part.uv, part.material, part.count) for part in outfit.parts]
         hair_start = head.count + sum(part[4] for part in parts)
         if sheet is not None:
             parts.append((sheet.faces, sheet.uv_faces, sheet.uv, HAIR, len(sheet.index)))
@@ -148,6 +157,8 @@ class Modeller:
             sheet,
             cards,
             hair_start,
+            outfit,
+            outfit_start,
         )
 
     def vertices(self, person: Person, pose: Pose, topology: Topology, style: Style | None) -> Array:
@@ -155,16 +166,17 @@ class Modeller:
         body = self.head.shape(self.population.target_weights(person, pose.units))
         if topology.sheet is not None or topology.cards is not None:
             body = body - self.normals * (self.sunk * SCALP_SINK)[:, None]
-        if person.hair.name in LONG and topology.sheet is not None:
-            body[:, 0] -= np.sign(body[:, 0]) * self.ears * EAR_TUCK
+        tuck = EAR_TUCK if person.hair.name in LONG and topology.sheet is not None else 0.0
+        tuck = max(tuck, TUCKED.get(person.wear.headwear.kind, 0.0))
+        if tuck:
+            body[:, 0] -= np.sign(body[:, 0]) * self.ears * tuck
         parts = [body, self.head.eyes(body)]
         for patch in (self.brow, self.lash, self.teeth, self.tongue):
             parts.append(body[patch.index] + patch.offset)
-        if person.glasses[0] > 0:
-            parts.append(self._glasses(person, body, parts[1]))
+        grow = style.hair_scale if style else 1.0
+        parts += self.outfitter.vertices(person, topology.outfit, body, parts[1], grow)
         if topology.sheet is not None:
             sheet = topology.sheet
-            grow = style.hair_scale if style else 1.0
             parts.append((body[sheet.index] * sheet.weight[..., None]).sum(1) + sheet.offset * grow)
         elif topology.cards is not None:
             parts.append(topology.cards.place(body))
@@ -175,12 +187,6 @@ class Modeller:
             for first in (start, start + half):
                 points = points + magnify_eyes(points, points[first : first + half], style)
         return points
-
-    def _glasses(self, person: Person, body: Array, eyes: Array) -> Array:
-        """Spectacles on a head."""
-        half, marks = len(eyes) // 2, self.head.landmarks
-        ears = body[marks[[14, 18]]] + np.array([0, 0.12, -0.25], np.float32)
-        return frame_vertices(person.glasses, eyes[:half].mean(0), eyes[half:].mean(0), body[marks[22]], ears)
 
     def pose(self, person: Person, pose: Pose, topology: Topology, style: Style | None) -> Posed:
         """The mesh in the scene: head height 2.2, turned about the neck, shoulders following half-way."""
@@ -228,6 +234,7 @@ class Modeller:
         teeth = slice(first, first + len(self.teeth.index))
         occlusion[teeth] = 0.9
         occlusion[teeth.stop : teeth.stop + len(self.tongue.index)] = 0.4
+        occlusion[topology.outfit_start : topology.hair_start] = topology.outfit.occlusion
         scalp = np.zeros(len(points), np.float32)
         if topology.sheet is not None:
             occlusion[topology.hair_start :] = topology.sheet.occlusion

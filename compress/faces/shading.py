@@ -10,11 +10,14 @@ import math
 import numpy as np
 from numba import njit
 
-from compress.faces.materials import CLOTH, EYE, GLASSES, HAIR, LIP_LABEL, SKIN, TEETH, TONGUE
+from compress.faces.fabric import weave
+from compress.faces.materials import CLOTH, EYE, GLASSES, HAIR, HEADWEAR, LIP_LABEL, SCARF, SKIN, TEETH, TONGUE
 from compress.faces.sampling import hash01, sample_texture
 
-# Rows of `colours` [9, 3].
+# Rows of `colours` [COLOURS, 3].
 SKIN_GAIN, HAIR_COLOUR, CLOTH_COLOUR, SHIRT, TIE, LIPS, EYE_GAIN, BEARD_COLOUR, FRAME_COLOUR = range(9)
+LENS_COLOUR, HEADWEAR_COLOUR, HEADWEAR_SECOND, SCARF_COLOUR, SCARF_SECOND, SHADOW_COLOUR = range(9, 15)
+COLOURS = 15
 # Rows of `lights` [6, 3].
 KEY, KEY_COLOUR, RIM, RIM_COLOUR, CAMERA, CATCH = range(6)
 # Entries of `numbers`.
@@ -37,8 +40,14 @@ KEY, KEY_COLOUR, RIM, RIM_COLOUR, CAMERA, CATCH = range(6)
     LAPEL,
     TIED,
     SCLERA,
-) = range(18)
-NUMBERS = 18
+    HEADWEAR_PATTERN,
+    HEADWEAR_PERIOD,
+    SCARF_PATTERN,
+    SCARF_PERIOD,
+    EYE_SHADOW,
+    LINER,
+) = range(24)
+NUMBERS = 24
 
 IRIS_EDGE, PUPIL_EDGE = 0.120, 0.046
 SHADOW_BIAS = 0.045
@@ -191,6 +200,8 @@ def shade(  # type: ignore[no-untyped-def]
             vy /= length
             vz /= length
             facing = nx * vx + ny * vy + nz * vz
+            if facing < 0.0 and (m == HEADWEAR or m == SCARF):
+                nx, ny, nz, facing = -nx, -ny, -nz, -facing
             if facing < 0.02 and m != EYE:
                 nx -= vx * (facing - 0.02)
                 ny -= vy * (facing - 0.02)
@@ -228,7 +239,13 @@ def shade(  # type: ignore[no-untyped-def]
                     rgb[k] = colours[row, k]
             elif m == GLASSES:
                 for k in range(3):
-                    rgb[k] = colours[FRAME_COLOUR, k]
+                    rgb[k] = colours[LENS_COLOUR if u > 0.5 else FRAME_COLOUR, k]
+            elif m == HEADWEAR:
+                pattern = int(numbers[HEADWEAR_PATTERN])
+                weave(rgb, u, v, colours[HEADWEAR_COLOUR], colours[HEADWEAR_SECOND], pattern, numbers[HEADWEAR_PERIOD])
+            elif m == SCARF:
+                pattern = int(numbers[SCARF_PATTERN])
+                weave(rgb, u, v, colours[SCARF_COLOUR], colours[SCARF_SECOND], pattern, numbers[SCARF_PERIOD])
             else:
                 sample_texture(flat, textures[m, 0], textures[m, 1], textures[m, 2], u, v, texel)
                 if m == HAIR:
@@ -261,7 +278,7 @@ def shade(  # type: ignore[no-untyped-def]
             elif m == TEETH:
                 for k in range(3):
                     rgb[k] = min(0.9, rgb[k] * (1.0 + 0.12 * toon))
-            elif toon > 0 and m == CLOTH:
+            elif toon > 0 and m in (CLOTH, HEADWEAR, SCARF):
                 wrap[0], wrap[1], wrap[2] = 0.4, 0.4, 0.4
 
             lit = lit_share(
@@ -328,7 +345,7 @@ def shade(  # type: ignore[no-untyped-def]
                     value += (key * half**30 * 0.6 * lit + 0.06 * max(0.0, irradiance(harmonics, rx, ry, rz, k))) * ao
                 elif m == TEETH:
                     value = value * 0.95 + rgb[k] * key * 0.15 + key * 0.03 * half**40 * lit
-                if m in (SKIN, HAIR, CLOTH):
+                if m in (SKIN, HAIR, CLOTH, HEADWEAR, SCARF):
                     tint = min(1.0, (0.05 if m == HAIR else 0.25) + 1.6 * rgb[k])
                     value += lights[RIM_COLOUR, k] * rim * (0.4 + 0.6 * ao) * tint
                 out[y, x, k] = value

@@ -15,6 +15,7 @@ from compress.faces.camera import Camera
 from compress.faces.film import Film, develop_photo, follow_film
 from compress.faces.grade import develop_cartoon
 from compress.faces.lighting import Lighting, dapple
+from compress.faces.lenses import lay_lenses
 from compress.faces.materials import BROW, HAIR, LASH, MATERIALS, SKIN, TEETH
 from compress.faces.mesh import Posed, Topology
 from compress.faces.population import Person
@@ -22,6 +23,7 @@ from compress.faces.raster import cover, rasterize
 from compress.faces.scene import Clothes
 from compress.faces.shading import NUMBERS
 from compress.faces.styles import Look, Style
+from compress.faces.wear import NONE
 
 Array = npt.NDArray[np.float32]
 SUPERSAMPLING = 2
@@ -55,9 +57,11 @@ class View:
 
 def texture_table(atlas: Atlas, person: Person, cartoon: bool) -> npt.NDArray[np.int64]:
     """Place in the atlas of each material's texture: [materials, 3]."""
-    hair = "hair/" + person.hair_cards if person.hair_cards else person.hair.texture
+    cards = person.hair_cards and person.wear.headwear.kind == NONE
+    hair = "hair/" + person.hair_cards if cards else person.hair.texture
     skin = "soft/" + person.skin[5:] if cartoon else person.skin
-    names = [skin, person.eye, hair, person.brow, person.lash, "teeth", "tongue", "tongue", "tongue"]
+    names = [skin, person.eye, hair, person.brow, person.lash, "teeth", "tongue"]
+    names += ["tongue"] * (MATERIALS - len(names))
     return np.array([atlas.places[name] for name in names], np.int64)
 
 
@@ -103,7 +107,7 @@ def material_colours(person: Person, clothes: Clothes, skin_mean: Array, look: L
         level = hair.mean()
         hair = np.clip((level + (hair - level) * look.hair_saturation) * look.hair_gain + 0.004, 0.003, 1)
     beard = np.minimum(hair * 0.7 + 0.1 * tone, 0.5)
-    colours = np.zeros((9, 3), np.float32)
+    colours = np.zeros((shading.COLOURS, 3), np.float32)
     colours[shading.SKIN_GAIN] = tone / skin_mean
     colours[shading.HAIR_COLOUR] = hair
     colours[shading.CLOTH_COLOUR] = clothes.colour
@@ -113,7 +117,20 @@ def material_colours(person: Person, clothes: Clothes, skin_mean: Array, look: L
     colours[shading.EYE_GAIN] = person.eye_colour
     colours[shading.BEARD_COLOUR] = beard
     colours[shading.FRAME_COLOUR] = person.glasses[5] * np.array([1.0, 0.85, 0.7])
+    wear_colours(colours, person)
     return colours
+
+
+def wear_colours(colours: Array, person: Person) -> None:
+    """Fill in the rows of what is worn."""
+    wear = person.wear
+    fabric = wear.headwear.fabric
+    colours[shading.HEADWEAR_COLOUR], colours[shading.HEADWEAR_SECOND] = fabric.colour, fabric.second
+    if wear.scarf:
+        colours[shading.SCARF_COLOUR], colours[shading.SCARF_SECOND] = wear.scarf.colour, wear.scarf.second
+    if wear.lenses:
+        colours[shading.LENS_COLOUR] = wear.lenses.through
+    colours[shading.SHADOW_COLOUR] = wear.make_up.shadow_colour
 
 
 def shading_numbers(person: Person, scene: Scene, look: Look | None, iris_zoom: float) -> Array:
@@ -126,6 +143,10 @@ def shading_numbers(person: Person, scene: Scene, look: Look | None, iris_zoom: 
     n[shading.SHADOW_CENTRE] = SHADOW_SIZE / 2
     n[shading.SUIT], n[shading.TIED], n[shading.LAPEL] = clothes.suit, clothes.tie, clothes.lapel
     n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if look else 1)))
+    wear = person.wear
+    n[shading.HEADWEAR_PATTERN], n[shading.HEADWEAR_PERIOD] = wear.headwear.fabric.pattern, wear.headwear.fabric.period
+    if wear.scarf:
+        n[shading.SCARF_PATTERN], n[shading.SCARF_PERIOD] = wear.scarf.pattern, wear.scarf.period
     if look:
         n[shading.CARTOON] = 1
         n[shading.GLOSS], n[shading.ROUGHNESS] = look.gloss, look.roughness
@@ -198,6 +219,9 @@ def render_view(
         shading_numbers(person, scene, look, style.iris_zoom if style else 1.0),
     )
     draw_hairs(light, label, screen, mesh, flat, textures, depth, person, colours, look is not None)
+    if topology.lenses is not None and person.wear.lenses:
+        glints = (lighting.key, key_colour, harmonics, scene.camera.position)
+        lay_lenses(light, depth, screen, topology.lenses, posed.positions, person.wear.lenses, glints)
     image = compose(light, triangle >= 0, scene, size, look)
     return View(image, label, triangle, bary0, bary1, depth)
 

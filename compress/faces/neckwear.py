@@ -1,0 +1,123 @@
+"""Scarves of the neck and headscarves, which cover all but the face and fall over the neck.
+
+Built on the mean head; a headscarf's upper part is bound to the skull like headwear.py's sheets, the rest to the
+nearest vertices of neck, shoulders and clothes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from compress.faces.head import Head
+from compress.faces.headwear import Hatter, Sheet, grid_faces, join_sheets, metric_uv, spherical
+from compress.faces.wear import Headwear
+
+Array = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+COLUMNS = 40
+LEVELS = np.arange(5.0, 6.75, 0.05, dtype=np.float32)
+"""Heights of the table of the neck's extent; chin 6.41, shoulders 5.5."""
+AXIS_Z = 0.2
+"""Depth of the upright axis through the neck."""
+OPENING = (0.0, 7.20, 0.66, 0.80)
+"""Ellipse that a headscarf leaves open on the mean head: centre x and y, half width and height."""
+
+
+class Neck:
+    """How far neck, shoulders and clothes of the mean head reach from the neck's axis, by azimuth and height."""
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        faces = np.concatenate([head.faces["body"], head.faces["cloth"]])
+        self.vertices = np.unique(faces).astype(np.int32)
+        at = head.mean[self.vertices]
+        azimuth = np.arctan2(at[:, 0], at[:, 2] - AXIS_Z)
+        reach = np.hypot(at[:, 0], at[:, 2] - AXIS_Z)
+        self.azimuth = np.linspace(-math.pi, math.pi, COLUMNS).astype(np.float32)
+        below_chin = at[:, 1] < 6.28
+        self.table = np.zeros((COLUMNS, len(LEVELS)), np.float32)
+        for column, angle in enumerate(self.azimuth):
+            apart = np.abs((azimuth - angle + math.pi) % (2 * math.pi) - math.pi)
+            for row, level in enumerate(LEVELS):
+                near = (apart < 0.22) & (np.abs(at[:, 1] - level) < 0.09) & below_chin
+                self.table[column, row] = reach[near].max() if near.any() else 0.0
+        for row in range(len(LEVELS) - 2, -1, -1):
+            empty = self.table[:, row] == 0
+            self.table[empty, row] = self.table[empty, row + 1]
+
+    def ring(self, level: Array, margin: Array) -> Array:
+        """Points [COLUMNS, 3] at the heights [COLUMNS], `margin` away from what is there."""
+        reach = np.array([np.interp(y, LEVELS, self.table[k]) for k, y in enumerate(level)]) + margin
+        return np.stack(
+            [np.sin(self.azimuth) * reach, level, AXIS_Z + np.cos(self.azimuth) * reach], 1
+        ).astype(np.float32)
+
+    def sheet(self, points: Array, from_row: int, occlusion: Array) -> Sheet:
+        """A grid of points [columns, rows, 3] that rides on the nearest vertices; occlusion [rows]."""
+        flat = points.reshape(-1, 3)
+        at = self.head.mean[self.vertices]
+        nearest = np.concatenate([((part[:, None] - at[None]) ** 2).sum(2).argmin(1) for part in np.split(flat, 8)])
+        index = np.repeat(self.vertices[nearest][:, None], 3, 1)
+        weight = np.broadcast_to(np.array([1, 0, 0], np.float32), (len(flat), 3))
+        return Sheet(
+            index.astype(np.int32),
+            np.ascontiguousarray(weight),
+            (flat - self.head.mean[index[:, 0]]).astype(np.float32),
+            grid_faces(*points.shape[:2]),
+            metric_uv(points, from_row),
+            np.tile(occlusion, len(points)).astype(np.float32),
+        )
+
+    def scarf(self, seed: int) -> Sheet:
+        """A scarf wound round the neck: two rolls of cloth with folds, high at the nape."""
+        random = np.random.default_rng(seed)
+        behind = (1 - np.cos(self.azimuth)) / 2
+        high = random.uniform(6.1, 6.2) + 0.12 * behind
+        thick = random.uniform(0.14, 0.24)
+        folds = sum(
+            random.uniform(0.15, 0.4) * np.cos(k * self.azimuth + random.uniform(0, 6)) for k in (2, 3, 5, 7)
+        )
+        profile = ((0.02, -0.05), (0.0, 0.5), (-0.12, 0.95), (-0.24, 0.75), (-0.3, 0.5), (-0.36, 0.95), (-0.5, 1.3))
+        profile = (*profile, (-0.68, 1.15), (-0.78, 0.2))
+        rows = []
+        for drop, out in profile:
+            level = high + drop * (1.0 + 0.25 * folds) - 0.12 * np.cos(self.azimuth) * (-drop)
+            rows.append(self.ring(level, 0.02 + thick * out * (1 + 0.35 * folds * np.sin(5 * drop))))
+        points = np.stack(rows, 1)
+        occlusion = np.array([0.45, 0.8, 1, 0.85, 0.6, 0.85, 1, 0.9, 0.6], np.float32)
+        return self.sheet(points, 0, occlusion)
+
+
+def headscarf(hatter: Hatter, neck: Neck, wear: Headwear, seed: int) -> Sheet:
+    """A hood with an oval opening for the face, and a drape from chin and jaw down to the chest."""
+    random = np.random.default_rng(seed)
+    polar = np.concatenate([np.linspace(0.02, 0.8, 5), np.linspace(0.9, 2.55, 14)]).astype(np.float32)
+    scan = np.linspace(0, math.pi, 180).astype(np.float32)
+    rays = spherical(scan[:, None], polar[None])
+    points = hatter.centre + rays * hatter.scalp.look_up(hatter.radius, rays)[..., None]
+    x, y, wide, high = OPENING
+    low = 0.86
+    tall = np.where(points[..., 1] > y, high + wear.front * 0.6, low)
+    outside = ((points[..., 0] - x) / wide) ** 2 + ((points[..., 1] - y) / tall) ** 2 > 1
+    start = scan[outside.argmax(0)]
+    share = np.linspace(0, 1, COLUMNS)
+    azimuth = (start[None] + share[:, None] * (2 * math.pi - 2 * start[None])).astype(np.float32)
+    rays = spherical(azimuth, np.broadcast_to(polar[None], azimuth.shape))
+    at_edge = np.minimum(share, 1 - share)[:, None] * np.ones_like(azimuth)
+    open_here = start[None] > 0.05
+    thick = 0.05 + 0.06 * np.clip(at_edge / 0.08, 0, 1) + 0.02 * np.sin(9 * azimuth + 4 * polar[None] + random.uniform(0, 6))
+    thick = np.where(open_here & (at_edge < 1e-6), -0.01, thick)
+    radius = hatter.scalp.look_up(hatter.radius, rays)
+    hood = (hatter.centre + rays * (radius + thick)[..., None]).astype(np.float32)
+    upper = hatter.sheet(hood, rays, 0)
+    folds = sum(random.uniform(0.2, 0.5) * np.cos(k * neck.azimuth + random.uniform(0, 6)) for k in (3, 5, 8))
+    ahead = (1 + np.cos(neck.azimuth)) / 2
+    rows = []
+    for level, margin in ((6.42, 0.1), (6.25, 0.12), (6.05, 0.14), (5.8, 0.14), (5.5, 0.14), (5.15, 0.14)):
+        rows.append(neck.ring(level + 0.0 * ahead, margin + 0.035 * folds * (6.5 - level)))
+    lower = neck.sheet(np.stack(rows, 1), 0, np.array([0.6, 0.75, 0.85, 0.95, 1, 1], np.float32))
+    return join_sheets([upper, lower])
