@@ -238,6 +238,9 @@ class TeacherArchitecture(Section):
     render_blocks: tuple[Blocks, Blocks, Blocks] = (4, 2, 1)
     style_channels: int = Field(default=256, ge=8, le=4096, description="length of the style code w")
     coefficients: int = Field(default=64, ge=1, le=1024, description="identity and expression coefficients predicted")
+    fusion: Literal["sta", "add", "concat"] = Field(default="sta", description="how shallow and deep features are fused")
+    block: Literal["fs", "residual"] = Field(default="fs", description="a ResNet block has the same MACs")
+    mapping: Literal["3d", "flow", "rgb"] = Field(default="3d", description="how the style moves the photo; rgb: not")
 
 
 class PairSettings(Section):
@@ -274,6 +277,9 @@ class UnpairedSettings(Section):
     consistency: Weight = 1.0
     identity: Weight = 0.05
     adversarial: Weight = Field(default=0.3, description="size of its gradient at the pictures, relative to an L1's")
+    discriminator: Literal["pretrained", "plain"] = Field(
+        default="pretrained", description="stands on pretrained features, or learns from nothing"
+    )
     adversarial_from: Share = Field(
         default=0.5, description="share of the training after which the discriminator joins"
     )
@@ -288,7 +294,9 @@ class TrainingSettings(Section):
     phases: tuple[PhaseSettings, ...] = Field(min_length=1)
     precision: Precision = "bfloat16"
     ema: Decay = 0.999
-    weights: dict[Task, Weight] = Field(min_length=1, description="weight of each task's loss")
+    weights: dict[Task, Weight] = Field(min_length=1, description="weight of each task's loss; absent is off")
+    pyramid: bool = Field(default=True, description="whether every scale is supervised, or the largest alone")
+    curve: Count = Field(default=0, description="images between two measurements while it trains; 0 is none")
     initial: str = Field(default="", description="shipped name or .safetensors to start from; empty is none")
     unpaired: UnpairedSettings | None = Field(
         default=None, description="mixed training; absent is rendered pairs alone"
@@ -363,5 +371,7 @@ class TeachStep(Section):
     precision: Precision
     ema: Decay
     weights: dict[Task, Weight]
+    pyramid: bool = True
+    curve: Count = 0
     initial: str
     unpaired: UnpairedSettings | None = None
