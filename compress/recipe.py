@@ -238,7 +238,7 @@ class TeacherArchitecture(Section):
     render_blocks: tuple[Blocks, Blocks, Blocks] = (4, 2, 1)
     style_channels: int = Field(default=256, ge=8, le=4096, description="length of the style code w")
     coefficients: int = Field(default=64, ge=1, le=1024, description="identity and expression coefficients predicted")
-    fusion: Literal["sta", "add", "concat"] = Field(default="sta", description="how shallow and deep features are fused")
+    fusion: Literal["sta", "add", "concat"] = Field(default="sta", description="how two features become one")
     block: Literal["fs", "residual"] = Field(default="fs", description="a ResNet block has the same MACs")
     mapping: Literal["3d", "flow", "rgb"] = Field(default="3d", description="how the style moves the photo; rgb: not")
 
