@@ -12,19 +12,25 @@ from compress.faces.styles import Look
 
 Array = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
+COMMON_TONE, TONE_KEPT = 0.35, 0.35
+"""Mean albedo of skin that is exposed to the style's level, and power of the share in which others are aimed off it."""
 
 
-def develop_cartoon(image: Array, cover: Array, lighting: Lighting, look: Look) -> Bytes:
-    """Animated-film frame [S, S, 3] uint8: even exposure, a style's saturation, bloom, tints and contrast."""
+def develop_cartoon(image: Array, cover: Array, lighting: Lighting, tone: Array, look: Look) -> Bytes:
+    """Animated-film frame [S, S, 3] uint8: even exposure, a style's saturation, bloom, tints and contrast.
+
+    tone [3]: albedo of the skin; metering alone would make all skins alike.
+    """
     size = image.shape[0]
-    image = image * exposure(image, cover, lighting, look.level, look.metered, 0.45)
+    target = look.level * (float(tone.mean()) / COMMON_TONE) ** TONE_KEPT
+    image = image * exposure(image, cover, lighting, target, look.metered, 0.45)
     level = luma(image)
     image = level + (image - level) * look.saturation
     small = cv2.resize(image, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
     glow = look.bloom * blur(np.clip(small - 0.8, 0, 2), size / 128) + 0.02 * blur(small, size / 80)
     image = image + cv2.resize(glow, (size, size), interpolation=cv2.INTER_LINEAR)
-    tone = np.clip(1 - np.exp(-1.35 * np.clip(image * 0.97, 0, None)), 0, 1) ** (1 / 2.2)
+    shade = np.clip(1 - np.exp(-1.35 * np.clip(image * 0.97, 0, None)), 0, 1) ** (1 / 2.2)
     shadows, highlights = np.array(look.shadows), np.array(look.highlights)
-    tone = np.clip(tone + (1 - tone) ** 2 * shadows + tone**2 * highlights, 0, 1)
-    tone = tone * tone * (3 - 2 * tone) * look.contrast + tone * (1 - look.contrast)
-    return np.asarray(np.clip(tone, 0, 1) * 255 + 0.5, np.uint8)
+    shade = np.clip(shade + (1 - shade) ** 2 * shadows + shade**2 * highlights, 0, 1)
+    shade = shade * shade * (3 - 2 * shade) * look.contrast + shade * (1 - look.contrast)
+    return np.asarray(np.clip(shade, 0, 1) * 255 + 0.5, np.uint8)

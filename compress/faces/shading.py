@@ -46,8 +46,13 @@ KEY, KEY_COLOUR, RIM, RIM_COLOUR, CAMERA, CATCH = range(6)
     SCARF_PERIOD,
     EYE_SHADOW,
     LINER,
-) = range(24)
-NUMBERS = 24
+    WRAP_RED,
+    WRAP_GREEN,
+    WRAP_BLUE,
+    STRANDS,
+    SECOND_CATCHLIGHT,
+) = range(29)
+NUMBERS = 29
 
 IRIS_EDGE, PUPIL_EDGE = 0.120, 0.046
 SHADOW_BIAS = 0.045
@@ -108,7 +113,6 @@ def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-
     fine = (zone[3] - 0.5) * 8.0
     for k in range(3):
         rgb[k] *= colours[SKIN_GAIN, k]
-    level = (rgb[0] + rgb[1] + rgb[2]) / 3
     blush = numbers[BLUSH] * zone[2]
     rgb[0] *= 1 - 0.02 * blush
     rgb[1] *= 1 - 0.28 * blush
@@ -118,10 +122,6 @@ def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-
     rgb[0] *= shade * math.exp(-0.15 * freckle)
     rgb[1] *= shade * math.exp(-0.28 * freckle)
     rgb[2] *= shade * math.exp(-0.36 * freckle)
-    if toon > 0:
-        level = (rgb[0] + rgb[1] + rgb[2]) / 3
-        for k in range(3):
-            rgb[k] = level + (rgb[k] - level) * 0.9 + 0.018
     lip = zone[0] * numbers[LIPSTICK]
     for k in range(3):
         rgb[k] *= 1 + lip * (colours[LIPS, k] - 1)
@@ -249,7 +249,7 @@ def shade(  # type: ignore[no-untyped-def]
             else:
                 sample_texture(flat, textures[m, 0], textures[m, 1], textures[m, 2], u, v, texel)
                 if m == HAIR:
-                    strand = texel[1] / 110.0 if toon > 0 else texel[0] / 110.0
+                    strand = 1 + numbers[STRANDS] * ((texel[1] if toon > 0 else texel[0]) / 110.0 - 1)
                     for k in range(3):
                         rgb[k] = colours[HAIR_COLOUR, k] * strand**1.3
                         wrap[k] = 0.5
@@ -264,9 +264,7 @@ def shade(  # type: ignore[no-untyped-def]
                 if lip > 0.5:
                     label[y, x] = LIP_LABEL
                 skin_albedo(rgb, zone, c0 * scalp[a] + c1 * scalp[b] + c2 * scalp[c], colours, numbers)
-                wrap[0] = 0.42 + 0.16 * toon
-                wrap[1] = 0.20 + 0.22 * toon
-                wrap[2] = 0.12 + 0.26 * toon
+                wrap[0], wrap[1], wrap[2] = numbers[WRAP_RED], numbers[WRAP_GREEN], numbers[WRAP_BLUE]
             elif m == EYE:
                 for k in range(3):
                     rgb[k] *= colours[EYE_GAIN, k] * iris + numbers[SCLERA] * (1 - iris)
@@ -319,6 +317,9 @@ def shade(  # type: ignore[no-untyped-def]
                 towards = rx * lights[CATCH, 0] + ry * lights[CATCH, 1] + rz * lights[CATCH, 2]
                 edge = 0.984 - 0.022 * toon
                 glint = numbers[CATCHLIGHT] * min(1.0, max(0.0, (towards - edge) / 0.008)) * (0.5 + 0.5 * lit)
+                # A smaller one below, opposite to the first: light that a floor or a table would throw.
+                towards = rz * lights[CATCH, 2] - 0.7 * rx * lights[CATCH, 0] - 0.6 * ry * lights[CATCH, 1]
+                glint += numbers[SECOND_CATCHLIGHT] * min(1.0, max(0.0, (towards - 0.975) / 0.008))
             rim = (1 - facing) ** 3 * max(0.0, 0.35 + 0.65 * to_rim) * numbers[RIM_GAIN]
             for k in range(3):
                 w = wrap[k]

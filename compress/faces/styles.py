@@ -18,14 +18,15 @@ WHITE: Triple = (1.0, 1.0, 1.0)
 class Look:
     """Colour, light and surface of a style; colours are linear light, red green blue.
 
-    tone_power, tone_gain: of the skin's albedo. skin_saturation: of its texture. hair_gain, hair_saturation: of the
-    hair's albedo. blush: red on the cheeks. lip: colour of women's lips at least. gloss, roughness: of the skin.
-    hair_gloss: height of the hair's shine. sclera: gain of the white of the eye. catchlight: brightness of the mirrored
-    light. key_share, key_tint: how much of the key light's colour is replaced by the tint. fill, fill_tint: gain of the
-    light from all sides. rim, rim_tint: light from behind. softness: width of shadows' edges over the photo's. level,
-    metered: brightness the picture aims at, and share of it that the person's own brightness decides. saturation: of
-    the whole frame. bloom: glow around lights. shadows, highlights: added to dark and to light tones. contrast: share
-    of the S curve. haze, haze_share: colour over the background. background_saturation, background_gain: of the place.
+    Skin: tone_power, tone_gain (of the albedo), skin_saturation, blush (red on the cheeks), lip (colour of women's lips
+    at least), gloss, roughness, wrap (how far light wraps around, red green blue). Hair: hair_gain, hair_saturation (of
+    the albedo), hair_gloss, strands (their contrast). Eyes: sclera (gain of the white), catchlight, second_catchlight
+    (brightness of the mirrored light and of a small one below). Light: key_share, key_tint (how much of the key light's
+    colour is replaced by the tint), fill, fill_tint (gain of the light from all sides), rim, rim_tint (light from
+    behind), softness (width of shadows' edges over the photo's). Frame: level, metered (brightness aimed at, and the
+    share of it that the person's own brightness decides), saturation, bloom (glow around lights), shadows, highlights
+    (added to dark and to light tones), contrast (share of the S curve). Place: haze, haze_share (colour laid over it),
+    background_saturation, background_gain.
     """
 
     tone_power: float = 0.97
@@ -37,9 +38,12 @@ class Look:
     lip: float = 0.3
     gloss: float = 0.35
     roughness: float = 0.52
+    wrap: Triple = (0.58, 0.42, 0.38)
+    strands: float = 1.0
     hair_gloss: float = 0.8
     sclera: float = 1.05
     catchlight: float = 3.2
+    second_catchlight: float = 0.6
     key_share: float = 0.3
     key_tint: Triple = (1.08, 1.0, 0.88)
     fill: float = 1.03
