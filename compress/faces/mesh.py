@@ -15,11 +15,12 @@ from compress.faces.hairstyles import BALD, LONG
 from compress.faces.head import Head
 from compress.faces.materials import BROW, CLOTH, EYE, HAIR, LASH, SKIN, TEETH, TONGUE
 from compress.faces.outfit import TUCKED, Outfit, Outfitter
-from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, ride, teeth_patch, whole_patch
+from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, ride, whole_patch
 from compress.faces.population import Person, Population
 from compress.faces.raster import vertex_normals
 from compress.faces.scene import Clothes, Pose
 from compress.faces.styles import Style
+from compress.faces.teeth import build_teeth
 from compress.faces.wear import HEADSCARF, NONE
 
 Array = npt.NDArray[np.float32]
@@ -98,7 +99,7 @@ class Modeller:
         eye = head.eyes(head.mean)[:half].mean(0)
         self.brow = brow_patch(head, self.normals, eye)
         self.lash = lash_patch(head, eye)
-        self.teeth = teeth_patch(head)
+        self.teeth = build_teeth(head)
         self.tongue = whole_patch(head, "helper-tongue")
         self.outfitter = Outfitter(head, self.scalp_table)
 
@@ -132,7 +133,7 @@ class Modeller:
             (self.teeth, self.teeth.uv, TEETH),
             (self.tongue, self.tongue.uv, TONGUE),
         ):
-            parts.append((patch.faces, patch.faces, uv, material, len(patch.index)))
+            parts.append((patch.faces, patch.faces, uv, material, len(uv)))
         outfit_start = head.count + sum(part[4] for part in parts)
         parts += [(part.faces, part.uv_faces, part.uv, part.material, part.count) for part in outfit.parts]
         hair_start = head.count + sum(part[4] for part in parts)
@@ -172,7 +173,7 @@ class Modeller:
             body[:, 0] -= np.sign(body[:, 0]) * self.ears * tuck
         parts = [body, self.head.eyes(body)]
         for patch in (self.brow, self.lash, self.teeth, self.tongue):
-            parts.append(body[patch.index] + patch.offset)
+            parts.append(patch.place(body))
         grow = style.hair_scale if style else 1.0
         parts += self.outfitter.vertices(person, topology.outfit, body, parts[1], grow)
         if topology.sheet is not None:
@@ -231,8 +232,8 @@ class Modeller:
             out = np.clip((np.abs(eye[:, 0] - centre[0]) / radius - 0.45) / 0.55, 0, 1)
             occlusion[first : first + half] = 0.98 * (1 - 0.45 * up) * (1 - 0.35 * out)
         first = start + 2 * half + len(self.brow.index) + len(self.lash.index)
-        teeth = slice(first, first + len(self.teeth.index))
-        occlusion[teeth] = 0.9
+        teeth = slice(first, first + len(self.teeth.uv))
+        occlusion[teeth] = self.teeth.shade
         occlusion[teeth.stop : teeth.stop + len(self.tongue.index)] = 0.4
         occlusion[topology.outfit_start : topology.hair_start] = topology.outfit.occlusion
         scalp = np.zeros(len(points), np.float32)

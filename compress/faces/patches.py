@@ -1,4 +1,4 @@
-"""Parts that ride on the base mesh: brows, lashes, teeth, tongue; and which vertices belong to the ears."""
+"""Parts that ride on the base mesh: brows, lashes, tongue; and which vertices belong to the ears."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class Patch:
     offset: Array
     faces: Ints
     uv: Array
+
+    def place(self, body: Array) -> Array:
+        """Points [k, 3] on a body [n, 3]."""
+        return np.asarray(body[self.index] + self.offset, np.float32)
 
 
 def ear_share(head: Head) -> Array:
@@ -80,36 +84,6 @@ def lash_patch(head: Head, eye: Array) -> Patch:
         count += len(index)
     index, offset, faces, uv = (np.concatenate([part[k] for part in parts]) for k in range(4))
     return Patch(index, offset, faces, uv.astype(np.float32))
-
-
-def teeth_patch(head: Head) -> Patch:
-    """Two smooth arches in place of the teeth of the base mesh, every column riding on the nearest vertex of it."""
-    steps = 15
-    angle = np.linspace(-1.1, 1.1, steps)
-    faces = [[k, k + 1, steps + k] for k in range(steps - 1)]
-    faces += [[k + 1, steps + k + 1, steps + k] for k in range(steps - 1)]
-    parts: list[tuple[Ints, Array, Array]] = []
-    for name, gum, edge, v in (
-        ("helper-upper-teeth", 0.12, -0.115, 1.0),
-        ("helper-lower-teeth", -0.07, 0.065, 0.0),
-    ):
-        vertices = np.unique(head.faces[name])
-        at = head.mean[vertices]
-        wide, depth = np.abs(at[:, 0]).max() * 0.97, np.ptp(at[:, 2])
-        front, middle = at[:, 2].max(), np.median(at[:, 1])
-        rows = []
-        for level in (gum, edge):
-            x, z = wide * np.sin(angle), front - depth * (1 - np.cos(angle)) - 0.01
-            rows.append(np.stack([x, np.full(steps, middle + level), z], 1))
-        points = np.concatenate(rows)
-        column = np.tile(points[steps:], (2, 1))
-        rider = vertices[((column[:, None] - at[None]) ** 2).sum(2).argmin(1)].astype(np.int32)
-        offset = (points - head.mean[rider]).astype(np.float32)
-        u = np.tile(0.5 + angle * 0.35, 2)
-        parts.append((rider, offset, np.stack([u, np.repeat([v, 0.5], steps)], 1)))
-    index, offset, uv = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    both = np.concatenate([np.array(faces), np.array(faces) + 2 * steps]).astype(np.int32)
-    return Patch(index, offset, both, uv.astype(np.float32))
 
 
 def whole_patch(head: Head, name: str) -> Patch:

@@ -1,4 +1,4 @@
-"""Procedural textures of the embedded head: skin, zones, eyes, brows, lashes, teeth, hair. No files, fixed seeds.
+"""Procedural textures of the embedded head: skin, zones, eyes, brows, lashes, hair. No files, fixed seeds.
 
 Skins are relative: their mean colour is about SKIN_LEVEL, and the absolute tone is an attribute of the identity.
 Textures that come from a folder are added by folder.py.
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from compress.faces.atlas import Atlas, Bytes
 from compress.faces.head import Head
 from compress.faces.raster import rasterize
+from compress.faces.teeth import paint_teeth
 from compress.faces.uv_layout import ISLANDS
 
 Array = npt.NDArray[np.float32]
@@ -238,17 +239,6 @@ def lash(seed: int) -> Bytes:
     return quantise(np.dstack([np.zeros((size, size, 3), np.float32), alpha]))
 
 
-def teeth() -> Bytes:
-    """Upper teeth in the upper half, lower in the lower, faint gaps, gums at the outer edges."""
-    size = 128
-    yy, xx = np.mgrid[0:size, 0:size].astype(np.float32)
-    u, v = (xx + 0.5) / size, 1 - (yy + 0.5) / size
-    image = np.ones((size, size, 3), np.float32) * np.array([0.93, 0.90, 0.85], np.float32)
-    image[np.abs(((u - 0.5) * 14 + 100) % 1 - 0.5) < 0.06] *= 0.86
-    image[np.abs(v - 0.5) > 0.40] = (0.72, 0.40, 0.40)
-    return quantise(np.dstack([blur(image[..., c], 0.8) for c in range(3)]))
-
-
 def hair(kind: str, seed: int) -> Bytes:
     """Hair of a sheet (see hair.py), periodic in u. R: strand brightness, G: smooth brightness, alpha.
 
@@ -291,7 +281,7 @@ def build_atlas(head: Head) -> Atlas:
         atlas.add(f"brow/{k}", brow(100 + k))
     for k in range(LASHES):
         atlas.add(f"lash/{k}", lash(200 + k))
-    atlas.add("teeth", teeth())
+    atlas.add("teeth", paint_teeth())
     atlas.add("tongue", np.full((4, 4, 3), (176, 92, 92), np.uint8))
     for kind in HAIR_KINDS:
         for k in range(3):
