@@ -6,7 +6,7 @@ import math
 
 from numba import njit
 
-from compress.faces.wear import BANDED, CHECKED, DOTTED, RIBBED, STRIPED
+from compress.faces.wear import BANDED, CHECKED, DOTTED, RIBBED, STRIPED, TRIMMED
 
 RIBBON = 0.24
 """Height of a hat's ribbon over the brim, in decimetres."""
@@ -31,5 +31,7 @@ def weave(rgb, u, v, first, second, pattern, period):  # type: ignore[no-untyped
         share = 1.0 if (a - 0.5) ** 2 + (b - 0.5) ** 2 < 0.06 else 0.0
     elif pattern == BANDED:
         share = 1.0 if -RIBBON < v < 0.0 else 0.0
+    elif pattern == TRIMMED:
+        share = 1.0 if v > 0.005 else 0.0
     for k in range(3):
         rgb[k] = first[k] + (second[k] - first[k]) * share

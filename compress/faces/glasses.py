@@ -48,10 +48,10 @@ def lens_faces() -> Ints:
     tubes = (2 * RIM_STEPS + BRIDGE_STEPS + 2 * TEMPLE_STEPS) * SIDES
     step = np.arange(RIM_STEPS)
     fans = []
-    for lens, order in ((0, 1), (1, -1)):
+    for lens in range(2):
         first = tubes + lens * (RIM_STEPS + 1)
         fan = np.stack([np.full(RIM_STEPS, first + RIM_STEPS), first + step, first + (step + 1) % RIM_STEPS], 1)
-        fans.append(fan[:, ::order])
+        fans.append(fan)
     return np.concatenate(fans).astype(np.int32)
 
 

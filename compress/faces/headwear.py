@@ -25,18 +25,25 @@ FRONT_RIM = {CAP: 7.96, BEANIE: 7.97, HAT: 7.95, HEADBAND: 8.03}
 BACK_RIM = {CAP: 7.50, BEANIE: 7.22, HAT: 7.55, HEADBAND: 7.55}
 FRONT_Z, BACK_Z = 1.32, -0.68
 """Depth of the forehead and of the back of the head, where these heights hold."""
-BAND_WIDTH = 0.26
-UNDER = 0.03
-"""Thickness of hair pressed by a hat, in decimetres."""
+BAND_WIDTH, VISOR = 0.26, 1.1
+"""Width of a headband in decimetres; azimuth of a visor's ends."""
+UNDER, BURIED, MARGIN = 0.015, -0.02, 0.08
+"""Thickness of pressed hair at the rim and deep inside; it is pressed this far beyond the rim, in decimetres."""
 SWELL = 0.9
-"""Below the rim hair may gain this much thickness per decimetre."""
+"""Farther out hair may gain this much thickness per decimetre."""
+LEAST_ROOM = 0.05
+"""Distance between skull and hat that no head may shrink, in decimetres."""
 HIDDEN = 0.14
 """Hair this far inside a hat is left out."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Geometry on the mean head: binding [k, 3] and offset of each vertex, triangles, uv in decimetres, occlusion."""
+    """Geometry on the mean head: binding [k, 3] and offset of each vertex, triangles, uv in decimetres, occlusion.
+
+    A sheet with `outwards` [k, 3], unit directions away from the skull, keeps its shape: of the difference between a
+    body and the mean head it follows the smooth part, and is lifted where that leaves less than LEAST_ROOM.
+    """
 
     index: Ints
     weight: Array
@@ -44,10 +51,27 @@ class Sheet:
     faces: Ints
     uv: Array
     occlusion: Array
+    outwards: Array | None = None
 
-    def place(self, body: Array, grow: float) -> Array:
-        """Vertices [k, 3] on a body [n, 3] with offsets scaled by `grow`."""
-        return np.asarray((body[self.index] * self.weight[..., None]).sum(1) + self.offset * grow, np.float32)
+    def place(self, body: Array, mean: Array, grow: float) -> Array:
+        """Vertices [k, 3] on a body [n, 3] with offsets scaled by `grow`; mean [n, 3] is the mean head."""
+        bound = (body[self.index] * self.weight[..., None]).sum(1)
+        if self.outwards is None:
+            return np.asarray(bound + self.offset * grow, np.float32)
+        rest = (mean[self.index] * self.weight[..., None]).sum(1)
+        smooth = rest + smooth_part(rest, bound - rest)
+        room = (((smooth - bound) + self.offset * grow) * self.outwards).sum(1)
+        wanted = np.minimum(LEAST_ROOM, (self.offset * self.outwards).sum(1) * grow)
+        lift = np.maximum(0, wanted - room)[:, None] * self.outwards
+        return np.asarray(smooth + self.offset * grow + lift, np.float32)
+
+
+def smooth_part(points: Array, displacement: Array) -> Array:
+    """The part of a displacement [k, 3] of points [k, 3] that is quadratic in their position, by least squares."""
+    x, y, z = ((points - points.mean(0)) / (points.std(0) + 1e-6)).T
+    terms = np.stack([np.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], 1)
+    normal = terms.T @ terms + 1e-4 * len(points) * np.eye(terms.shape[1])
+    return np.asarray(terms @ np.linalg.solve(normal, terms.T @ displacement), np.float32)
 
 
 def grid_faces(columns: int, rows: int) -> Ints:
@@ -71,12 +95,12 @@ def join_sheets(sheets: list[Sheet]) -> Sheet:
     """One sheet of several."""
     starts = np.cumsum([0] + [len(sheet.index) for sheet in sheets])
     faces = [sheet.faces + start for sheet, start in zip(sheets, starts, strict=False)]
-    rest = (
-        np.concatenate([getattr(sheet, name) for sheet in sheets]) for name in ("index", "weight", "offset")
-    )
+    rest = (np.concatenate([getattr(sheet, name) for sheet in sheets]) for name in ("index", "weight", "offset"))
     index, weight, offset = rest
     uv, occlusion = (np.concatenate([getattr(sheet, name) for sheet in sheets]) for name in ("uv", "occlusion"))
-    return Sheet(index, weight, offset, np.concatenate(faces).astype(np.int32), uv, occlusion)
+    stiff = [sheet.outwards for sheet in sheets if sheet.outwards is not None]
+    outwards = np.concatenate(stiff) if len(stiff) == len(sheets) else None
+    return Sheet(index, weight, offset, np.concatenate(faces).astype(np.int32), uv, occlusion, outwards)
 
 
 class Hatter:
@@ -90,7 +114,7 @@ class Hatter:
         self.centre = scalp.head.centre
 
     def plane(self, wear: Headwear) -> tuple[Array, float]:
-        """Unit normal of the rim's plane and its distance: a point is inside the hat where point @ normal > distance."""
+        """Unit normal of the rim's plane and its distance: inside the hat, point @ normal > distance."""
         front, back = FRONT_RIM[wear.kind] + wear.front, BACK_RIM[wear.kind] + wear.back
         slope = (front - back) / (FRONT_Z - BACK_Z)
         normal = np.array([-math.tan(wear.tilt), 1.0, -slope])
@@ -124,6 +148,7 @@ class Hatter:
             grid_faces(*points.shape[:2]),
             metric_uv(points, from_row),
             np.full(count, occlusion, np.float32),
+            directions.reshape(-1, 3).astype(np.float32),
         )
 
     def build(self, wear: Headwear) -> Sheet:
@@ -150,12 +175,12 @@ class Hatter:
         thick = np.array([0.11, 0.11, 0.1, 0.09, 0.075, 0.07, -0.02])[None] + (0.05 + 0.1 * wear.crown) * raised
         points = self.centre + directions * (radius + thick)[..., None]
         crown = self.sheet(np.asarray(points, np.float32), directions, 5)
-        front = np.linspace(-1.05, 1.05, 13).astype(np.float32)
+        front = np.linspace(-VISOR, VISOR, 15).astype(np.float32)
         column = np.interp(front, azimuth, np.arange(COLUMNS))
         rim = np.stack([np.interp(column, np.arange(COLUMNS), points[:, 5, k]) for k in range(3)], 1)
-        length = (0.35 + 0.3 * wear.brim) * np.clip(np.cos(front / 1.05 * math.pi / 2), 0, 1) ** 0.6
+        length = (0.45 + 0.4 * wear.brim) * np.clip(np.cos(front / VISOR * math.pi / 2), 0, 1) ** 0.5
         reach = np.linspace(0, 1, 4)[None, :, None]
-        ahead = np.stack([0.25 * front, -0.22 - 0.35 * np.abs(front) ** 2, np.ones(13)], 1)
+        ahead = np.stack([0.25 * front, -0.22 - 0.35 * np.abs(front) ** 2, np.ones_like(front)], 1)
         visor = rim[:, None] + reach * ahead[:, None] * length[:, None, None]
         visor[:, :, 1] += 0.06 * np.sin(reach[..., 0] * math.pi) * length[:, None]
         rays = np.repeat(spherical(front[:, None], np.full((1, 1), 1.2, np.float32)), 4, 1)
@@ -222,19 +247,17 @@ class Hatter:
         skull = self.scalp.look_up(self.scalp.radius, direction)
         on_skull = self.centre + direction * skull[:, None]
         depth = self.inside(wear, np.asarray(on_skull, np.float32))
-        allowed = UNDER + SWELL * np.maximum(0, -depth)
+        allowed = UNDER + SWELL * np.maximum(0, -depth - MARGIN) - (UNDER - BURIED) * np.clip(depth / 0.06, 0, 1)
         moved = np.minimum(far, skull + allowed)
         offset = hair.offset + direction * (moved - far)[:, None]
         hidden = (depth > HIDDEN) & (wear.kind != HEADBAND)
         seen = ~hidden[hair.faces].all(1)
-        return replace(
-            hair, offset=offset.astype(np.float32), faces=hair.faces[seen], uv_faces=hair.uv_faces[seen]
-        )
+        return replace(hair, offset=offset.astype(np.float32), faces=hair.faces[seen], uv_faces=hair.uv_faces[seen])
 
 
 def spherical(azimuth: Array, polar: Array) -> Array:
     """Unit directions [..., 3] in head axes: azimuth 0 in front, polar 0 at the crown."""
     azimuth, polar = np.broadcast_arrays(azimuth, polar)
-    return np.stack(
-        [np.sin(azimuth) * np.sin(polar), np.cos(polar), np.cos(azimuth) * np.sin(polar)], -1
-    ).astype(np.float32)
+    return np.stack([np.sin(azimuth) * np.sin(polar), np.cos(polar), np.cos(azimuth) * np.sin(polar)], -1).astype(
+        np.float32
+    )

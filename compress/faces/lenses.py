@@ -18,7 +18,9 @@ Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 BASE_REFLECTION = 0.03
-MIRRORED, SOFT = 0.80, 0.10
+CURVATURE = 1.0
+"""Radius of the lenses' sphere, in scene units (decimetres but for the head's size)."""
+MIRRORED, SOFT = 0.94, 0.05
 """The key light shows in a lens whose mirrored view is this near to it (cosine), and the width of that patch's edge."""
 
 
@@ -40,9 +42,7 @@ def lay_lenses(
     triangles = local.reshape(-1, 3).astype(np.int32)
     blank: Any = np.zeros((len(used), 2), np.float32), np.zeros(4, np.uint8), np.ones((MATERIALS, 3), np.int64)
     material = np.zeros(len(triangles), np.int8)
-    hit, b0, b1, near = rasterize(
-        screen[used], triangles, triangles, material, *blank, depth.shape[1], depth.shape[0]
-    )
+    hit, b0, b1, near = rasterize(screen[used], triangles, triangles, material, *blank, depth.shape[1], depth.shape[0])
     seen = (hit >= 0) & (near < depth)
     if not seen.any():
         return
@@ -50,10 +50,10 @@ def lay_lenses(
     corner = at[triangles]
     flat = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     mean = flat.sum(0) / (np.linalg.norm(flat.sum(0)) + 1e-9)
-    flat = flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9)
-    normal = (0.5 * flat + 0.5 * mean)[hit[seen]]
+    which = hit[seen]
     weight = np.stack([b0[seen], b1[seen], 1 - b0[seen] - b1[seen]], 1)
-    point = (corner[hit[seen]] * weight[..., None]).sum(1)
+    point = (corner[which] * weight[..., None]).sum(1)
+    normal = mean + (point - corner[which, 0]) / CURVATURE
     light[seen] = light[seen] * lenses.through + mirror(point, normal, lenses.reflection, lights)
 
 
@@ -70,5 +70,5 @@ def mirror(point: Array, normal: Array, reflection: float, lights: tuple[Array, 
     sky = harmonics[0] * 0.282 + 0.4886 * (towards[:, 1:2] * harmonics[1] + towards[:, 2:] * harmonics[2])
     patch = np.clip((towards @ key - MIRRORED) / SOFT, 0, 1)[:, None]
     return np.asarray(
-        fresnel * np.maximum(sky, 0) + reflection * (0.02 * np.maximum(sky, 0) + 0.22 * patch * key_colour), np.float32
+        fresnel * np.maximum(sky, 0) + reflection * (0.02 * np.maximum(sky, 0) + 0.12 * patch * key_colour), np.float32
     )

@@ -7,6 +7,7 @@ nearest vertices of neck, shoulders and clothes.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,8 @@ LEVELS = np.arange(5.0, 6.75, 0.05, dtype=np.float32)
 """Heights of the table of the neck's extent; chin 6.41, shoulders 5.5."""
 AXIS_Z = 0.2
 """Depth of the upright axis through the neck."""
-OPENING = (0.0, 7.20, 0.66, 0.80)
-"""Ellipse that a headscarf leaves open on the mean head: centre x and y, half width and height."""
+OPENING_Y, OPENING = 7.20, (0.66, 0.80, 0.86)
+"""Oval that a headscarf leaves open on the mean head: height of its middle; half width, height above and below it."""
 
 
 class Neck:
@@ -52,13 +53,15 @@ class Neck:
     def ring(self, level: Array, margin: Array) -> Array:
         """Points [COLUMNS, 3] at the heights [COLUMNS], `margin` away from what is there."""
         reach = np.array([np.interp(y, LEVELS, self.table[k]) for k, y in enumerate(level)]) + margin
-        return np.stack(
-            [np.sin(self.azimuth) * reach, level, AXIS_Z + np.cos(self.azimuth) * reach], 1
-        ).astype(np.float32)
+        return np.stack([np.sin(self.azimuth) * reach, level, AXIS_Z + np.cos(self.azimuth) * reach], 1).astype(
+            np.float32
+        )
 
     def sheet(self, points: Array, from_row: int, occlusion: Array) -> Sheet:
         """A grid of points [columns, rows, 3] that rides on the nearest vertices; occlusion [rows]."""
         flat = points.reshape(-1, 3)
+        outwards = np.stack([np.sin(self.azimuth), np.zeros(COLUMNS), np.cos(self.azimuth)], 1)
+        outwards = np.repeat(outwards[:, None], points.shape[1], 1)
         at = self.head.mean[self.vertices]
         nearest = np.concatenate([((part[:, None] - at[None]) ** 2).sum(2).argmin(1) for part in np.split(flat, 8)])
         index = np.repeat(self.vertices[nearest][:, None], 3, 1)
@@ -70,6 +73,7 @@ class Neck:
             grid_faces(*points.shape[:2]),
             metric_uv(points, from_row),
             np.tile(occlusion, len(points)).astype(np.float32),
+            outwards.reshape(-1, 3).astype(np.float32),
         )
 
     def scarf(self, seed: int) -> Sheet:
@@ -78,9 +82,7 @@ class Neck:
         behind = (1 - np.cos(self.azimuth)) / 2
         high = random.uniform(6.1, 6.2) + 0.12 * behind
         thick = random.uniform(0.14, 0.24)
-        folds = sum(
-            random.uniform(0.15, 0.4) * np.cos(k * self.azimuth + random.uniform(0, 6)) for k in (2, 3, 5, 7)
-        )
+        folds = sum(random.uniform(0.15, 0.4) * np.cos(k * self.azimuth + random.uniform(0, 6)) for k in (2, 3, 5, 7))
         profile = ((0.02, -0.05), (0.0, 0.5), (-0.12, 0.95), (-0.24, 0.75), (-0.3, 0.5), (-0.36, 0.95), (-0.5, 1.3))
         profile = (*profile, (-0.68, 1.15), (-0.78, 0.2))
         rows = []
@@ -92,32 +94,40 @@ class Neck:
         return self.sheet(points, 0, occlusion)
 
 
+def outside_opening(hatter: Hatter, wear: Headwear, azimuth: Array, polar: Array) -> npt.NDArray[np.bool_]:
+    """Whether the skull in the directions [a, p] is outside a headscarf's opening."""
+    rays = spherical(azimuth[:, None], polar[None])
+    points = hatter.centre + rays * hatter.scalp.look_up(hatter.radius, rays)[..., None]
+    wide, high, low = OPENING
+    tall = np.where(points[..., 1] > OPENING_Y, high + 0.6 * wear.front, low)
+    return np.asarray((points[..., 0] / wide) ** 2 + ((points[..., 1] - OPENING_Y) / tall) ** 2 > 1)
+
+
 def headscarf(hatter: Hatter, neck: Neck, wear: Headwear, seed: int) -> Sheet:
     """A hood with an oval opening for the face, and a drape from chin and jaw down to the chest."""
     random = np.random.default_rng(seed)
-    polar = np.concatenate([np.linspace(0.02, 0.8, 5), np.linspace(0.9, 2.55, 14)]).astype(np.float32)
     scan = np.linspace(0, math.pi, 180).astype(np.float32)
-    rays = spherical(scan[:, None], polar[None])
-    points = hatter.centre + rays * hatter.scalp.look_up(hatter.radius, rays)[..., None]
-    x, y, wide, high = OPENING
-    low = 0.86
-    tall = np.where(points[..., 1] > y, high + wear.front * 0.6, low)
-    outside = ((points[..., 0] - x) / wide) ** 2 + ((points[..., 1] - y) / tall) ** 2 > 1
-    start = scan[outside.argmax(0)]
-    share = np.linspace(0, 1, COLUMNS)
+    fine = np.linspace(0.4, 1.4, 200).astype(np.float32)
+    top = fine[(~outside_opening(hatter, wear, scan[:1], fine)[0]).argmax()]
+    below = top + np.array([0, 0.006, 0.025, 0.06, 0.11, 0.18], np.float32)
+    polar = np.concatenate([np.linspace(0.02, top - 0.08, 4), [top - 0.01], below, np.linspace(top + 0.28, 2.55, 11)])
+    start = scan[outside_opening(hatter, wear, scan, polar.astype(np.float32)).argmax(0)]
+    share = np.linspace(-0.02, 1.02, COLUMNS)
+    share[[0, 1, -2, -1]] = 0, 0.008, 0.992, 1
     azimuth = (start[None] + share[:, None] * (2 * math.pi - 2 * start[None])).astype(np.float32)
     rays = spherical(azimuth, np.broadcast_to(polar[None], azimuth.shape))
     at_edge = np.minimum(share, 1 - share)[:, None] * np.ones_like(azimuth)
-    open_here = start[None] > 0.05
-    thick = 0.05 + 0.06 * np.clip(at_edge / 0.08, 0, 1) + 0.02 * np.sin(9 * azimuth + 4 * polar[None] + random.uniform(0, 6))
+    open_here = polar[None] > top - 0.005
+    thick = (
+        0.05 + 0.06 * np.clip(at_edge / 0.1, 0, 1) + 0.02 * np.sin(9 * azimuth + 4 * polar[None] + random.uniform(0, 6))
+    )
     thick = np.where(open_here & (at_edge < 1e-6), -0.01, thick)
     radius = hatter.scalp.look_up(hatter.radius, rays)
     hood = (hatter.centre + rays * (radius + thick)[..., None]).astype(np.float32)
-    upper = hatter.sheet(hood, rays, 0)
+    upper = replace(hatter.sheet(hood, rays, 0), outwards=None)
     folds = sum(random.uniform(0.2, 0.5) * np.cos(k * neck.azimuth + random.uniform(0, 6)) for k in (3, 5, 8))
-    ahead = (1 + np.cos(neck.azimuth)) / 2
     rows = []
-    for level, margin in ((6.42, 0.1), (6.25, 0.12), (6.05, 0.14), (5.8, 0.14), (5.5, 0.14), (5.15, 0.14)):
-        rows.append(neck.ring(level + 0.0 * ahead, margin + 0.035 * folds * (6.5 - level)))
+    for level, margin in ((6.42, 0.1), (6.25, 0.14), (6.05, 0.17), (5.8, 0.18), (5.5, 0.18), (5.15, 0.18)):
+        rows.append(neck.ring(np.full(COLUMNS, level), margin + 0.035 * folds * (6.5 - level)))
     lower = neck.sheet(np.stack(rows, 1), 0, np.array([0.6, 0.75, 0.85, 0.95, 1, 1], np.float32))
-    return join_sheets([upper, lower])
+    return join_sheets([upper, replace(lower, outwards=None)])

@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Outfit:
-    """Worn sheets with their materials; a frame with lenses comes before them. `clear`: lenses drawn over the shading."""
+    """Worn sheets with their materials, after a frame; `clear`: triangles of lenses drawn over the shading."""
 
     sheets: tuple[tuple[Sheet, int], ...]
     frame: Part | None
@@ -96,7 +96,7 @@ class Outfitter:
     def vertices(self, person: Person, outfit: Outfit, body: Array, eyes: Array, grow: float) -> list[Array]:
         """Vertices of every part on a body [n, 3] with its eyes; offsets of sheets scaled by `grow`."""
         frame = [self._glasses(person, body, eyes)] if outfit.frame else []
-        return frame + [sheet.place(body, grow) for sheet, _ in outfit.sheets]
+        return frame + [sheet.place(body, self.head.mean, grow) for sheet, _ in outfit.sheets]
 
     def _glasses(self, person: Person, body: Array, eyes: Array) -> Array:
         """Spectacles on a head."""

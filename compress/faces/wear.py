@@ -20,8 +20,8 @@ MADE_UP_SHARE = 0.5
 NONE, CAP, BEANIE, HAT, HEADSCARF, HEADBAND = "none", "cap", "beanie", "hat", "headscarf", "headband"
 HEADWEAR = (NONE, CAP, BEANIE, HAT, HEADSCARF, HEADBAND)
 COVERS_HAIR = (CAP, BEANIE, HAT, HEADSCARF)
-PLAIN, STRIPED, RIBBED, CHECKED, DOTTED, BANDED = range(6)
-"""Patterns of fabrics; BANDED is a hat's ribbon."""
+PLAIN, STRIPED, RIBBED, CHECKED, DOTTED, BANDED, TRIMMED = range(7)
+"""Patterns of fabrics; BANDED is a hat's ribbon, TRIMMED a cap's visor in the second colour."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def sample_headwear(random: np.random.Generator, male: float, child: float, old:
     if random.random() >= HEADWEAR_SHARE:
         kind = NONE
     patterns = {
-        CAP: {PLAIN: 1.0},
+        CAP: {PLAIN: 1.0, TRIMMED: 0.8},
         BEANIE: {RIBBED: 2.5, STRIPED: 1.0, PLAIN: 0.5},
         HAT: {BANDED: 1.0},
         HEADSCARF: {PLAIN: 2.0, DOTTED: 0.4, STRIPED: 0.3},
@@ -126,7 +126,7 @@ def sample_headwear(random: np.random.Generator, male: float, child: float, old:
         front=float(random.uniform(-0.05, 0.1)),
         back=float(random.uniform(-0.1, 0.1)),
         crown=float(random.uniform(0.0, 1.0)),
-        brim=float(random.uniform(0.4, 0.8)),
+        brim=float(random.uniform(0.3, 0.6)),
         tilt=float(np.clip(random.normal(0, 0.05), -0.12, 0.12)),
     )
 
