@@ -20,7 +20,7 @@ Bytes = npt.NDArray[np.uint8]
 
 SHORTEST_BLUR = 0.12
 """Lens blur below this changes nothing that can be seen; in pixels at a size of 200."""
-FILM_SATURATION = 1.15
+FILM_SATURATION = 1.0
 LUMA = np.array([0.30, 0.59, 0.11], np.float32)
 
 
@@ -180,7 +180,7 @@ def through_file(image: Bytes, film: Film) -> Bytes:
         image = np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     if film.quality < 100:
         data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, film.quality])[1]
-        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     if image.shape[0] != size:
         image = np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)
     return image

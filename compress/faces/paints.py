@@ -77,7 +77,7 @@ def material_colours(person: Person, clothes: Clothes, skin_mean: Array, look: L
     colours = np.zeros((shading.COLOURS, 3), np.float32)
     colours[shading.SKIN_GAIN] = tone / skin_mean
     colours[shading.HAIR_COLOUR] = hair
-    colours[shading.CLOTH_COLOUR] = clothes.colour
+    colours[shading.CLOTH_COLOUR], colours[shading.CLOTH_SECOND] = clothes.fabric.colour, clothes.fabric.second
     colours[shading.SHIRT] = clothes.shirt
     colours[shading.TIE] = clothes.tie_colour
     colours[shading.LIPS] = person.lip_colour
@@ -108,6 +108,7 @@ def shading_numbers(person: Person, lighting: Lighting, clothes: Clothes, film: 
     n[shading.SOFTNESS] = lighting.softness * (look.softness if look else 1.0)
     n[shading.SUIT], n[shading.TIED], n[shading.LAPEL] = clothes.suit, clothes.tie, clothes.lapel
     n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if look else 1)))
+    n[shading.CLOTH_PATTERN], n[shading.CLOTH_PERIOD] = clothes.fabric.pattern, clothes.fabric.period
     wear = person.wear
     n[shading.HEADWEAR_PATTERN], n[shading.HEADWEAR_PERIOD] = wear.headwear.fabric.pattern, wear.headwear.fabric.period
     if wear.scarf:

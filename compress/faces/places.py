@@ -7,6 +7,7 @@ lights it and blurs it. Everything is drawn coarsely, since it will be blurred.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,7 +70,7 @@ def smooth(random: Generator, sigma: float) -> Array:
 
 
 def box(
-    image: Array, random: Generator, corner: tuple[float, float], extent: tuple[float, float], colour: Array
+    image: Array, random: Generator, corner: tuple[float, float], extent: tuple[float, float], colour: npt.NDArray[Any]
 ) -> None:
     """Fill a rectangle given in shares of the side, a little darker on one side, in place."""
     x0, y0 = (max(0, int(c * SIZE)) for c in corner)
@@ -79,7 +80,7 @@ def box(
         image[y0:y1, x0:x1] = colour * shade[None, :, None]
 
 
-def disc(image: Array, x: float, y: float, radius: float, colour: Array) -> None:
+def disc(image: Array, x: float, y: float, radius: float, colour: npt.NDArray[Any]) -> None:
     """Draw a filled circle given in shares of the side, in place."""
     centre = (int(x * SIZE), int(y * SIZE))
     cv2.circle(image, centre, max(1, int(radius * SIZE)), tuple(float(c) for c in colour), -1, cv2.LINE_AA)
@@ -131,7 +132,7 @@ def foliage(random: Generator) -> Array:
         box(image, random, corner, (float(random.uniform(0.03, 0.15)), 1.0), np.array([0.08, 0.06, 0.04], np.float32))
     if random.random() < 0.3:
         image[int(random.uniform(0.5, 0.9) * SIZE) :] = np.array([0.14, 0.20, 0.05]) * random.uniform(0.7, 1.6)
-    return image
+    return np.asarray(image, np.float32)
 
 
 def sky(random: Generator) -> Array:
@@ -147,9 +148,9 @@ def sky(random: Generator) -> Array:
             tall = float(random.uniform(0.1, 0.5))
             where = (float(random.uniform(-0.1, 1)), float(horizon - tall))
             box(image, random, where, (float(random.uniform(0.08, 0.3)), 1.0), surface(random))
-    ground = surface(random) if random.random() < 0.5 else LEAVES[int(random.integers(4))] * 1.5
+    ground = surface(random) if random.random() < 0.5 else np.asarray(LEAVES[int(random.integers(4))] * 1.5, np.float32)
     image[int(min(1, horizon) * SIZE) :] = ground
-    return image
+    return np.asarray(image, np.float32)
 
 
 def night(random: Generator) -> Array:

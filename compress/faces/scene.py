@@ -1,28 +1,33 @@
-"""Sampling of all of a picture but the person: expression, head pose, lights, clothes, camera jitter, film."""
+"""Clothes and framing of a picture. Pose is in pose.py, light in lighting.py, film in film.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from compress.faces.pose import Pose as Pose
 from compress.faces.pose import sample_pose as sample_pose
+from compress.faces.wear import CHECKED, DOTTED, PLAIN, RIBBED, STRIPED, Fabric, sample_fabric
 
 Array = npt.NDArray[np.float32]
+
+PATTERNS = {PLAIN: 0.6, STRIPED: 0.12, RIBBED: 0.12, CHECKED: 0.1, DOTTED: 0.06}
+"""Shares of patterns of clothes that are no suits."""
 
 
 @dataclass(frozen=True)
 class Clothes:
-    """Neckline and colours; `suit` opens on a shirt with a tie."""
+    """Neckline, fabric and colours; `suit` opens on a shirt, with or without a tie."""
 
     suit: bool
     tie: bool
     collar: float
     neck: float
     lapel: float
-    colour: Array
+    fabric: Fabric
     shirt: Array
     tie_colour: Array
 
@@ -39,18 +44,20 @@ class Framing:
 
 
 def sample_clothes(random: np.random.Generator, male: float, child: float) -> Clothes:
-    """Draw a collar, perhaps a suit, and colours."""
-    suit = bool(random.random() < (0.5 if male > 0.5 else 0.25) * (child < 0.15))
-    colour = np.exp(random.uniform(np.log(0.02), np.log(0.7))) * np.exp(random.normal(0, 0.35, 3))
+    """Draw a collar, perhaps a suit, colours and a pattern."""
+    suit = bool(random.random() < (0.5 if male > 0.5 else 0.3) * (child < 0.15))
+    fabric = sample_fabric(random, {PLAIN: 1.0} if suit else PATTERNS)
     if suit:
-        colour = np.exp(random.uniform(np.log(0.012), np.log(0.12))) * np.array([0.9, 0.95, 1.15])
+        level = math.exp(random.uniform(math.log(0.008), math.log(0.15)))
+        colour = level * np.array([0.9, 0.95, 1.15]) * np.exp(random.normal(0, 0.1, 3))
+        fabric = replace(fabric, colour=colour.astype(np.float32))
     return Clothes(
         suit=suit,
         tie=bool(suit and random.random() < 0.75 * (male > 0.5)),
-        collar=float(random.uniform(0.25, 0.5) if suit else random.uniform(-0.1, 0.45)),
-        neck=float(random.uniform(0.0, 0.12) if suit else random.uniform(0, 0.4)),
+        collar=float(random.uniform(0.25, 0.55) if suit else random.uniform(0.0, 0.6)),
+        neck=float(random.uniform(0.0, 0.12) if suit else random.uniform(0, 0.4) * random.uniform(0, 1)),
         lapel=float(random.uniform(0.9, 1.4)),
-        colour=np.clip(colour, 0.008, 0.8).astype(np.float32),
+        fabric=fabric,
         shirt=np.clip(0.75 * np.exp(random.normal(-0.1, 0.12, 3)), 0.1, 0.85).astype(np.float32),
         tie_colour=np.clip(np.exp(random.normal(-2.3, 0.8, 3)), 0.01, 0.6).astype(np.float32),
     )

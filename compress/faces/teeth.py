@@ -7,6 +7,7 @@ base mesh, which are too coarse to be drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ def joints(arch: str) -> Array:
     return np.asarray(ends / ends[-1], np.float32)
 
 
-def gap(arch: str, along: Array) -> Array:
+def gap(arch: str, along: npt.NDArray[Any]) -> Array:
     """0 in the middle of a tooth to 1 between two, at places `along` -1..1 of the arch."""
     ends = joints(arch)
     where = np.clip(np.searchsorted(ends, np.abs(along), side="right") - 1, 0, len(ends) - 2)
