@@ -242,6 +242,7 @@ def _training(builder: Builder, recipe: TeacherRecipe) -> None:
     count = training.pairs.count + training.validation.count
     builder.add("pairs", "pairs", pairs, {}, f"{count} pairs", images=count)
     shown = {name: value for name, value in training if name in TeachStep.model_fields}
+    styles = training.pairs.styles
     images = sum(phase.images for phase in training.phases)
     read = {"pairs": "pairs"}
     if training.unpaired is not None:
@@ -249,7 +250,7 @@ def _training(builder: Builder, recipe: TeacherRecipe) -> None:
         settings = InputSettings(size=training.pairs.size, rendered=0, rendered_seed=0, photos=training.unpaired.photos)
         builder.add("photos", "inputs", settings, {}, f"{photographs} images", images=photographs)
         read["photos"] = "photos"
-    builder.add("teach", "teach", TeachStep(**shown), read, f"{images} images")
+    builder.add("teach", "teach", TeachStep(**shown, styles=styles), read, f"{images} images")
 
 
 @dataclass

@@ -25,6 +25,11 @@ def _file(folder: Path, shard: int, field: str) -> Path:
     return folder / f"{shard:05d}.{field}.npy"
 
 
+def _require_within(what: str, numbers: np.ndarray, end: int) -> None:
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= end):
+        raise IndexError(f"{what} {numbers.min()}..{numbers.max()} are not within 0..{end - 1}")
+
+
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     try:
@@ -125,13 +130,28 @@ class Shards:
         file.
         """
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            raise IndexError(f"indices {wanted.min()}..{wanted.max()} are not within 0..{len(self) - 1}")
         names = self.fields if fields is None else tuple(fields)
         return {name: self._read_field(name, wanted) for name in names}
 
-    def _read_field(self, name: str, wanted: np.ndarray) -> np.ndarray:
+    def read_parts(
+        self, indices: Sequence[int] | np.ndarray, parts: Sequence[int] | np.ndarray, fields: Iterable[str]
+    ) -> Sample:
+        """Of row `indices[i]` only number `parts[i]` along the first axis of each field: {field: [n, ...]}.
+
+        The rest is not read. Raises what `read` does, and IndexError for a part outside the axis.
+        """
+        wanted, chosen = (np.asarray(numbers, dtype=np.int64).reshape(-1) for numbers in (indices, parts))
+        return {name: self._read_field(name, wanted, chosen) for name in fields}
+
+    def _read_field(self, name: str, wanted: np.ndarray, parts: np.ndarray | None = None) -> np.ndarray:
         dtype, shape = self._fields[name]
+        _require_within("indices", wanted, len(self))
+        count = 1
+        if parts is None:
+            parts = np.zeros_like(wanted)
+        else:
+            count, shape = shape[0], shape[1:]
+            _require_within(f"parts of {name}", parts, count)
         rows = np.empty((len(wanted), *shape), dtype)
         shards = np.searchsorted(self._ends, wanted, side="right") - 1
         row_bytes = int(dtype.itemsize * np.prod(shape, dtype=np.int64))
@@ -140,7 +160,8 @@ class Shards:
             offset = self._offset(path)
             with path.open("rb", buffering=0) as file:
                 for position in np.flatnonzero(shards == shard):
-                    file.seek(offset + int(wanted[position] - self._ends[shard]) * row_bytes)
+                    number = int(wanted[position] - self._ends[shard]) * count + int(parts[position])
+                    file.seek(offset + number * row_bytes)
                     block = file.read(row_bytes)
                     if len(block) != row_bytes:
                         raise StorageError(f"{path}: ends too early; delete the folder and run the same command again")

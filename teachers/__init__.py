@@ -6,19 +6,23 @@ Weights are safetensors with the architecture record in their metadata; nothing 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from teachers.kstylegan import Architecture, KStyleGAN, TeacherOutput
 
-__all__ = ["SHIPPED", "Architecture", "KStyleGAN", "TeacherOutput", "build", "load", "save"]
+__all__ = ["SHIPPED", "Architecture", "KStyleGAN", "TeacherOutput", "add_styles", "build", "load", "save"]
 
 SHIPPED: dict[str, Path] = {"kstylegan-128": Path(__file__).parent / "weights" / "kstylegan-128.safetensors"}
+NEW_STYLE_NOISE = 0.1
+"""Of a new style's code, relative to the first style's."""
 
 
 def build(record: dict[str, Any]) -> KStyleGAN:
@@ -33,8 +37,6 @@ def build(record: dict[str, Any]) -> KStyleGAN:
         names = ", ".join(unknown)
         raise ValueError(f"teacher architecture: unknown fields {names}; known: {', '.join(sorted(known))}")
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k != "family"}
-    if values.get("styles") == 1:  # records of before styles had names
-        values["styles"] = ("fairy-tale",)
     return KStyleGAN(Architecture(**values))
 
 
@@ -55,13 +57,32 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> KStyle
         raise ValueError(f"teacher {path}: not a readable safetensors file ({error})") from error
     if "architecture" not in metadata:
         raise ValueError(f"teacher {path}: no 'architecture' in the metadata; save it with teachers.save")
-    network = build(json.loads(metadata["architecture"]))
+    record = json.loads(metadata["architecture"])
+    if record.get("styles") == 1:  # written before styles had names
+        record["styles"] = ["fairy-tale"]
+    network = build(record)
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         problem = str(error).splitlines()[1].strip()
         raise ValueError(f"teacher {path}: tensors do not fit its architecture: {problem}") from error
     return network.eval().to(device)
+
+
+def add_styles(network: KStyleGAN, styles: Sequence[str]) -> None:
+    """Make `styles` those of `network`: the ones that it has must come first and in its order.
+
+    A new style starts as the first one with a little noise, so that the network draws it at once and learns to tell it
+    apart. Raises ValueError for styles that do not begin with its own.
+    """
+    own, wanted = network.architecture.styles, tuple(styles)
+    if wanted[: len(own)] != own:
+        raise ValueError(f"styles {', '.join(own)} are not the first of {', '.join(wanted)}; name them first, in order")
+    codes = network.style.codes.weight.data
+    added = codes[:1].repeat(len(wanted) - len(own), 1)
+    added += NEW_STYLE_NOISE * codes[:1].square().mean().sqrt() * torch.randn(added.shape).to(added)
+    network.style.codes = nn.Embedding(len(wanted), codes.shape[1], _weight=torch.cat([codes, added]))
+    network.architecture = replace(network.architecture, styles=wanted)
 
 
 def save(network: KStyleGAN, path: Path, dtype: torch.dtype = torch.float16, **metadata: str) -> None:

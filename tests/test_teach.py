@@ -15,10 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+import teachers
 from compress.artifact import Artifact
 from compress.context import Context, Progress
 from compress.errors import InputError, RecipeError
 from compress.plan import plan
+from compress.recipe import (
+    STYLES as KNOWN,
+)
 from compress.recipe import (
     PairSettings,
     PairStep,
@@ -32,20 +36,31 @@ from compress.recipe import (
 from compress.shards import Shards, ShardWriter
 from compress.stages import pairs as pairs_stage
 from compress.stages import teach
-from compress.teaching.mixture import Mixture
-from compress.teaching.pairs import FIELDS, LANDMARK_MIRROR, PairBatches, make_batch
+from compress.teaching.mixture import Drawn, Mixture
+from compress.teaching.pairs import (
+    LANDMARK_MIRROR,
+    STYLED_FIELDS,
+    PairBatch,
+    PairBatches,
+    make_batch,
+    read_rows,
+    styles_of,
+)
 from compress.teaching.tasks import teaching_loss
+from compress.teaching.unpaired import UnpairedBatch
 from small_line import TRAINING, recipe
 from teachers.blocks import warp
 
 SIZE = 64
+STYLES = KNOWN[:2]
 QUIET = Context(progress=Progress(interactive=False))
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     folder = tmp_path_factory.mktemp("pairs")
-    settings = PairStep(pairs=PairSettings(count=6, seed=3, size=SIZE), validation=ValidationSettings(count=2, seed=4))
+    drawn = PairSettings(count=6, seed=3, size=SIZE, styles=STYLES)
+    settings = PairStep(pairs=drawn, validation=ValidationSettings(count=2, seed=4))
     pairs_stage.run(settings, {}, folder, QUIET)
     return Artifact(folder, {})
 
@@ -71,6 +86,7 @@ def settings(pairs: Artifact, **changes: object) -> TeachStep:
             style_channels=8,
             coefficients=coefficients,
         ),
+        styles=STYLES,
         phases=(
             PhaseSettings(size=32, images=4, batch=2, learning_rate=1e-3),
             PhaseSettings(size=64, images=2, batch=2, learning_rate=1e-3),
@@ -85,7 +101,7 @@ def settings(pairs: Artifact, **changes: object) -> TeachStep:
 
 def test_true_flow_warps_the_photo_onto_the_cartoons_place(pairs: Artifact) -> None:
     # Skin colours differ between both, so compare what the flow is for: the labels of the same surface point.
-    rows = Shards(pairs.path / "train").read(range(6), FIELDS)
+    rows = read_rows(Shards(pairs.path / "train"), np.arange(6), np.arange(6) % 2)
     batch = make_batch(rows, SIZE, None)
     skin = torch.from_numpy((rows["labels_photo"] == 1).astype(np.float32))[:, None]
     drawn = torch.from_numpy((rows["labels_cartoon"] == 1).astype(np.float32))[:, None]
@@ -94,7 +110,7 @@ def test_true_flow_warps_the_photo_onto_the_cartoons_place(pairs: Artifact) -> N
 
 
 def test_mirrored_batch_is_the_mirror_of_the_plain_one(pairs: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = Shards(pairs.path / "train").read([0, 1], FIELDS)
+    rows = read_rows(Shards(pairs.path / "train"), np.arange(2), np.arange(2))
     plain = make_batch(rows, SIZE, None)
     views = (torch.ones(2), -torch.ones(2), torch.zeros(2, 2))
     monkeypatch.setattr("compress.teaching.pairs.draw_views", lambda count, rng: views)
@@ -110,8 +126,47 @@ def test_batches_follow_from_seed_and_step_alone(pairs: Artifact) -> None:
     train = Shards(pairs.path / "train")
     first = list(PairBatches(train, 32, 2, seed=1).iterate(0, 3))[2]
     again = PairBatches(train, 32, 2, seed=1).at(2)
-    assert torch.equal(first.photo, again.photo)
+    assert torch.equal(first.photo, again.photo) and torch.equal(first.style, again.style)
     assert not torch.equal(first.photo, PairBatches(train, 32, 2, seed=2).at(2).photo)
+
+
+def test_each_row_has_the_cartoon_and_flow_of_its_own_style(pairs: Artifact) -> None:
+    train = Shards(pairs.path / "train")
+    whole = train.read([4, 4], STYLED_FIELDS)
+    rows = read_rows(train, np.array([4, 4]), np.array([0, 1]))
+    for name, value in whole.items():
+        assert np.array_equal(rows[name], value[[0, 1], [0, 1]])
+    assert not np.array_equal(rows["cartoon"][0], rows["cartoon"][1])
+    assert np.array_equal(rows["photo"][0], rows["photo"][1])
+
+
+def test_batches_hold_all_styles_equally_often(pairs: Artifact) -> None:
+    train = Shards(pairs.path / "train")
+    assert [PairBatches(train, 32, 3, seed=1).at(step).style.tolist() for step in range(2)] == [[0, 1, 0], [1, 0, 1]]
+    assert np.bincount(np.concatenate([styles_of(step, 16, 3) for step in range(3)])).tolist() == [16, 16, 16]
+    assert PairBatches(train, 32, 3, 1, augment=False).at(0, 1).style.tolist() == [1, 1, 1]
+
+
+def test_styles_that_the_pairs_lack_are_named(pairs: Artifact) -> None:
+    with pytest.raises(InputError, match=r"training.pairs.styles: 3, but the pairs have 2"):
+        teach.initial_network(settings(pairs, styles=KNOWN), Shards(pairs.path / "train"))
+
+
+def test_training_goes_on_from_weights_with_fewer_styles(pairs: Artifact, tmp_path: Path) -> None:
+    train = Shards(pairs.path / "train")
+    first, other = (
+        teachers.build({**teach.initial_network(settings(pairs), train).record, "styles": list(styles)})
+        for styles in (STYLES[:1], STYLES[1:])
+    )
+    for name, network in (("first", first), ("other", other)):
+        teachers.save(network, tmp_path / f"{name}.safetensors", torch.float32)
+    grown = teach.initial_network(settings(pairs, initial=str(tmp_path / "first.safetensors")), train)
+    assert grown.architecture.styles == STYLES and grown.record["styles"] == list(STYLES)
+    codes = grown.style.codes.weight
+    assert torch.equal(codes[:1], first.style.codes.weight) and codes.requires_grad
+    assert 0 < (codes[1] - codes[0]).norm() < 0.3 * codes[0].norm()
+    with pytest.raises(InputError, match=rf"training.initial: styles {STYLES[1]} are not the first of"):
+        teach.initial_network(settings(pairs, initial=str(tmp_path / "other.safetensors")), train)
 
 
 def test_loss_falls_on_one_batch(pairs: Artifact) -> None:
@@ -122,7 +177,7 @@ def test_loss_falls_on_one_batch(pairs: Artifact) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
     for _ in range(8):
-        loss, parts = teaching_loss(network(batch.photo), batch, step.weights)
+        loss, parts = teaching_loss(network(batch.photo, batch.style), batch, step.weights)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -149,7 +204,8 @@ def test_killed_training_ends_where_an_uninterrupted_one_does(
     for folder in (whole, killed):
         folder.mkdir()
     numbers = teach.run(step, inputs, whole, QUIET)
-    assert numbers["images"] == 8 and all(math.isfinite(value) for value in numbers.values())
+    assert numbers["images"] == 8 and list(numbers["styles"]) == list(STYLES)
+    assert all(math.isfinite(value) for style in numbers["styles"].values() for value in style.values())
     assert (whole / "validation.png").is_file() and not (whole / "checkpoint.safetensors").exists()
     patched = teach.require_finite
 
@@ -176,6 +232,10 @@ def mixture_of(pairs: Artifact, photos: Artifact, **changes: float) -> Mixture:
     return Mixture(settings(pairs, unpaired=unpaired), unpaired, Shards(photos.path), QUIET)
 
 
+def drawn_by(network: nn.Module, batch: PairBatch | UnpairedBatch) -> Drawn:
+    return Drawn(network(batch.photo, batch.style).image, batch.style)
+
+
 def state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
@@ -192,15 +252,17 @@ def test_teacher_and_judge_learn_in_turns(pairs: Artifact, photos: Artifact) -> 
     assert photographs is not None and len(photographs.photo) == 1  # half as many as pairs
     for step in range(2):  # in the second, momentum could move what has no gradient
         teacher, judge = state(network), state(mixture.judge)
-        mixed = mixture.losses(network, photographs, network(batch.photo).image, step)
+        mixed = mixture.losses(network, photographs, drawn_by(network, batch), step)
         optimizer.zero_grad()
         mixed.loss.backward()
         optimizer.step()
         assert set(mixed.parts) == {"consistency", "identity", "adversarial"}
         assert moved(teacher, network) and not moved(judge, mixture.judge)
         teacher, judge = state(network), state(mixture.judge)
-        assert mixed.drawn is not None and mixed.drawn.shape == (3, 3, SIZE, SIZE)
-        assert math.isfinite(mixture.teach_judge(optimizer, mixed.drawn, batch.cartoon, step))
+        assert mixed.drawn is not None and mixed.drawn.image.shape == (3, 3, SIZE, SIZE)
+        assert mixed.drawn.style.tolist() == [*photographs.style, *batch.style]
+        real = Drawn(batch.cartoon, batch.style)
+        assert math.isfinite(mixture.teach_judge(optimizer, mixed.drawn, real, step))
         assert not moved(teacher, network)
         assert all(name.startswith("heads.") for name in moved(judge, mixture.judge))
         assert any(name.startswith("heads.") for name in moved(judge, mixture.judge))
@@ -211,7 +273,7 @@ def test_judge_joins_late_and_at_the_largest_size_only(pairs: Artifact, photos: 
     network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
     small, large = (mixture.batches(phase).at(0) for phase in settings(pairs).phases)
     for batch, step, joined in ((small, 2, False), (large, 1, False), (large, 2, True)):
-        mixed = mixture.losses(network, batch, network(batch.photo).image, step)
+        mixed = mixture.losses(network, batch, drawn_by(network, batch), step)
         assert set(mixed.parts) == ({"consistency", "adversarial"} if joined else {"consistency"})
         assert (mixed.drawn is not None) == joined
 
@@ -220,7 +282,7 @@ def test_weights_of_zero_switch_everything_off(pairs: Artifact, photos: Artifact
     mixture = mixture_of(pairs, photos, consistency=0.0, identity=0.0, adversarial=0.0)
     network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
     batch = mixture.batches(settings(pairs).phases[1]).at(0)
-    mixed = mixture.losses(network, batch, batch.photo, 2)
+    mixed = mixture.losses(network, batch, Drawn(batch.photo, batch.style), 2)
     assert float(mixed.loss) == 0 and not mixed.parts and mixed.drawn is None
 
 

@@ -43,6 +43,7 @@ def conflicts(document: Document) -> Iterator[Conflict]:
     tiers = document.get("tiers")
     for name in tiers if isinstance(tiers, dict) else ():
         yield from _tier(document, ("tiers", name))
+    yield from _styles(document)
     phases = document.get("training", "phases")
     for index in range(len(phases) if isinstance(phases, list) else 0):
         yield from _phase(document, ("training", "phases", index))
@@ -152,6 +153,13 @@ def _bounds(document: Document, gate: Place) -> Iterator[Conflict]:
     if not {"min", "max"} & set(section):
         yield gate, "has neither min nor max; give at least one"
     yield from _above(document, (*gate, "min"), (*gate, "max"))
+
+
+def _styles(document: Document) -> Iterator[Conflict]:
+    styles = document.get("training", "pairs", "styles")
+    for index, style in enumerate(styles if isinstance(styles, list) else ()):
+        if style in styles[:index]:
+            yield ("training", "pairs", "styles", index), f"'{style}' is there already; name each style once"
 
 
 def _phase(document: Document, phase: Place) -> Iterator[Conflict]:

@@ -29,7 +29,9 @@ def run(settings: PairStep, inputs: Mapping[str, Artifact], folder: Path, contex
     for name, count, seed in (("train", pairs.count, pairs.seed), ("validation", validation.count, validation.seed)):
         with ShardWriter(folder / name, SHARD_SIZE) as writer:
             indices = range(writer.count, count)
-            rendered = faces.render_many(seed, indices, pairs.size, processes=processes, what="pair", assets=assets)
+            rendered = faces.render_many(
+                seed, indices, pairs.size, processes=processes, what="pair", assets=assets, styles=pairs.styles
+            )
             with context.progress.task(name, count, "pairs", writer.count) as task:
                 for pair in rendered:
                     writer.add({field: pair[field] for field in FIELDS})

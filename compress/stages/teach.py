@@ -27,8 +27,9 @@ from compress.judging.metrics.fidelity import psnr
 from compress.recipe import PhaseSettings, TeachStep
 from compress.reporting.sheets import Row, contact_sheet
 from compress.shards import Shards
-from compress.teaching.mixture import JUDGE_RATE, Mixture
-from compress.teaching.pairs import PairBatch, PairBatches
+from compress.teaching.curve import Curve
+from compress.teaching.mixture import JUDGE_RATE, Drawn, Mixture
+from compress.teaching.pairs import PairBatch, PairBatches, styles_in
 from compress.teaching.tasks import teaching_loss
 from compress.teaching.unpaired import UnpairedBatch
 from compress.training.loop import Checkpoints, Ema, autocast, cosine, require_finite, steps_of
@@ -51,23 +52,24 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     mixture = None
     if settings.unpaired:
         mixture = Mixture(settings, settings.unpaired, Shards(inputs["photos"].path), context)
-    trained = nn.ModuleDict({"teacher": network} | ({"judge": mixture.judge.heads} if mixture else {}))
+    trained = nn.ModuleDict({"teacher": network} | ({"judge": mixture.judge.learned} if mixture else {}))
     optimizer = make_optimizer(trained)
     ema = Ema(network, settings.ema)
     checkpoints = Checkpoints(folder, trained, optimizer, ema, seconds=120)
     done = checkpoints.resume()
+    curve = Curve(settings, validation, folder, done)
     total = sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
     with context.progress.task("teach", total, unit="steps", done=done) as task:
         for step, phase, pairs, photographs in lessons(settings.phases, train, context.seed, done, mixture):
             optimizer.param_groups[0]["lr"] = phase.learning_rate * (FLOOR + (1 - FLOOR) * cosine(step, total, 1.0))
             batch = to_device(pairs, context.device)
             with autocast(settings.precision, context.device):
-                output = network(batch.photo)
-            loss, parts = teaching_loss(output, batch, settings.weights)
+                output = network(batch.photo, batch.style)
+            loss, parts = teaching_loss(output, batch, settings.weights, settings.pyramid)
             shown: dict[str, float] = {"picture": parts["picture"], "flow": parts["flow"]}
             drawn = None
             if mixture and photographs:
-                mixed = mixture.losses(network, photographs, output.image, step)
+                mixed = mixture.losses(network, photographs, Drawn(output.image, batch.style), step)
                 loss, drawn = loss + mixed.loss, mixed.drawn
                 shown |= mixed.parts
             require_finite(loss.detach(), step, "teach")
@@ -76,14 +78,15 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
             nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
             optimizer.step()
             if mixture and drawn is not None:
-                shown["judge"] = mixture.teach_judge(optimizer, drawn, batch.cartoon, step)
+                shown["judge"] = mixture.teach_judge(optimizer, drawn, Drawn(batch.cartoon, batch.style), step)
             ema.update(step)
+            curve.measure(network, ema.state, step + 1)
             checkpoints.maybe_save(step + 1)
             task.advance(1, loss=float(loss.detach()), **shown)
     ema.copy_to(network)
     network.eval()
     images = sum(phase.images for phase in settings.phases)
-    numbers = validate(network, validation, settings.phases[-1], folder, context)
+    numbers = validate(network, validation, settings, folder, context)
     teachers.save(network, folder / WEIGHTS, images=str(images), licence="Apache-2.0")
     checkpoints.remove()
     return numbers | {"images": images, "parameters": sum(p.numel() for p in network.parameters())}
@@ -99,11 +102,15 @@ def make_optimizer(trained: nn.ModuleDict) -> torch.optim.AdamW:
 
 
 def initial_network(settings: TeachStep, train: Shards) -> teachers.KStyleGAN:
-    """A fresh network, or the one of `settings.initial`; its coefficients must be those of the pairs."""
+    """A fresh network, or the one of `settings.initial` with the styles that it lacks; both must fit the pairs."""
+    if (drawn := styles_in(train)) != len(settings.styles):
+        raise InputError(f"training.pairs.styles: {len(settings.styles)}, but the pairs have {drawn}; render them anew")
     size = max(phase.size for phase in settings.phases)
-    record = {"family": "kstylegan", "size": size, **settings.architecture.model_dump(mode="json")}
+    record = {"family": "kstylegan", "size": size, "styles": list(settings.styles)}
+    record |= settings.architecture.model_dump(mode="json")
     try:
         network = teachers.load(settings.initial).train() if settings.initial else teachers.build(record)
+        teachers.add_styles(network, settings.styles)
     except ValueError as error:
         raise InputError(f"training.{'initial' if settings.initial else 'architecture'}: {error}") from error
     network.architecture = replace(network.architecture, size=size)
@@ -141,25 +148,38 @@ def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
 
 @torch.no_grad()
 def validate(
-    network: teachers.KStyleGAN, validation: Shards, phase: PhaseSettings, folder: Path, context: Context
+    network: teachers.KStyleGAN, validation: Shards, settings: TeachStep, folder: Path, context: Context
 ) -> dict[str, Any]:
-    """Errors on pairs kept apart, against those of the photo itself, and a sheet of photo / teacher / cartoon."""
+    """Errors on pairs kept apart, against those of the photo itself, by style, and a sheet of all styles."""
+    phase = settings.phases[-1]
     batches = PairBatches(validation, phase.size, phase.batch, 0, augment=False)
-    rows: list[Row] = []
-    sums = {"l1": 0.0, "l1_of_photo": 0.0, "psnr_db": 0.0, "flow_px": 0.0, "landmarks_share": 0.0}
     steps = len(validation) // phase.batch
+    rows: list[Row] = []
+    numbers: dict[str, dict[str, float]] = {style: {} for style in settings.styles}
     for step in range(steps):
-        batch = to_device(batches.at(step), context.device)
-        output = network(batch.photo)
-        image = output.image.clamp(-1, 1)
-        sums["l1"] += float((image - batch.cartoon).abs().mean())
-        sums["l1_of_photo"] += float((batch.photo - batch.cartoon).abs().mean())
-        sums["psnr_db"] += float(psnr(to_bytes(image), to_bytes(batch.cartoon)).mean())
-        error = ((output.maps[:, :2] - batch.flow).square().sum(1, keepdim=True).sqrt() * batch.visible).sum()
-        sums["flow_px"] += float(error / batch.visible.sum()) * phase.size / 2
-        sums["landmarks_share"] += float((output.geometry.landmarks - batch.landmarks).norm(dim=2).mean()) / 2
-        columns = (to_bytes(batch.photo), to_bytes(image), to_bytes(batch.cartoon))
+        columns: list[NDArray[np.uint8]] = []
+        for number, sums in enumerate(numbers.values()):
+            batch = to_device(batches.at(step, number), context.device)
+            output = network(batch.photo, batch.style)
+            for name, value in errors(output, batch).items():
+                sums[name] = sums.get(name, 0.0) + value / steps
+            columns = columns or [to_bytes(batch.photo)]
+            columns += [to_bytes(output.image), to_bytes(batch.cartoon)]
         rows += [Row(pictures, f"pair {len(rows) + i}") for i, pictures in enumerate(zip(*columns, strict=True))]
         rows = rows[:SHEET_PAIRS]
-    contact_sheet(rows, ["photo", "teacher", "cartoon"], folder / "validation.png")
-    return {name: value / steps for name, value in sums.items()}
+    titles = ["photo", *(title for style in settings.styles for title in (f"teacher, {style}", f"cartoon, {style}"))]
+    contact_sheet(rows, titles, folder / "validation.png")
+    return {"styles": numbers}
+
+
+def errors(output: teachers.TeacherOutput, batch: PairBatch) -> dict[str, float]:
+    """Mean absolute errors in [-1, 1], PSNR, flow in pixels where the photo shows the point, landmarks as a share."""
+    image, size = output.image.clamp(-1, 1), batch.photo.shape[-1]
+    missed = ((output.maps[:, :2] - batch.flow).square().sum(1, keepdim=True).sqrt() * batch.visible).sum()
+    return {
+        "l1": float((image - batch.cartoon).abs().mean()),
+        "l1_of_photo": float((batch.photo - batch.cartoon).abs().mean()),
+        "psnr_db": float(psnr(to_bytes(image), to_bytes(batch.cartoon)).mean()),
+        "flow_px": float(missed / batch.visible.sum()) * size / 2,
+        "landmarks_share": float((output.geometry.landmarks - batch.landmarks).norm(dim=2).mean()) / 2,
+    }

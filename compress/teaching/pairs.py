@@ -1,8 +1,9 @@
 """Batches of rendered pairs for the training of a teacher: read, augmented alike on both sides, as tensors.
 
-Batch number `step` follows from (seed, step) alone. Zoom, shift and mirror act on pictures and ground truth
-together; colour and sensor faults act on the photo, the colour half as much on the cartoon, so that style does not
-undo the photographer's light. Does not cover rendering (`compress.faces`) nor losses (`teaching.tasks`).
+Batch number `step` follows from (seed, step) alone; each of its rows has one of the styles. Zoom, shift and mirror act
+on pictures and ground truth together; colour and sensor faults act on the photo, exposure as much on the cartoon and
+casts half as much, so that style does not undo the photographer's light and dark skin stays dark. Does not cover
+rendering (`compress.faces`) nor losses (`teaching.tasks`).
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.faces.materials import LABELS
 from compress.shards import Shards
+from compress.teaching.weighting import pixel_weights
 from compress.training.batches import prefetch, to_picture
 
-FIELDS = (
-    "photo", "cartoon", "flow", "visible", "labels_photo", "labels_cartoon", "position", "normal", "landmarks_photo",
-    "rotation", "coefficients", "light",
+STYLED_FIELDS = ("cartoon", "flow", "visible", "labels_cartoon")
+"""Have a leading axis of styles."""
+PHOTO_FIELDS = (
+    "photo", "labels_photo", "position", "normal", "landmarks_photo", "rotation", "coefficients", "light",
 )  # fmt: skip
+FIELDS = (*STYLED_FIELDS, *PHOTO_FIELDS)
 SH_ODD_IN_X = (3, 4, 7)
 """Second-order spherical harmonics that change sign when x does, in the order 1, y, z, x, xy, yz, 3zz-1, xz,
 xx-yy.
@@ -36,19 +41,21 @@ SHIFT = 0.08
 NOISE = 0.02
 """Largest sensor noise; more teaches the network to take every texture for noise and to smear it."""
 BLUR_SHARE = 0.15
-EYE_WEIGHT, FACE_WEIGHT, ELSEWHERE_WEIGHT = 4.0, 1.6, 0.6
+TINT, EXPOSURE, CONTRAST = 0.08, 0.14, 0.12
+"""Standard deviations of the logarithms."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
     """One augmented batch at S x S pixels.
 
-    photo, cartoon ``[N, 3, S, S]`` in [-1, 1]; weight ``[N, 1, S, S]``: eyes over face over the rest; flow ``[N, 2,
-    S/4, S/4]`` backward, full width = 2, and visible ``[N, 1, S/4, S/4]`` in {0, 1}; head ``[N, 1, S/4, S/4]``;
-    position, normal ``[N, 3, S/4, S/4]`` of the photo; landmarks ``[N, 24, 2]`` in [-1, 1]; rotation ``[N, 3, 3]``;
-    coefficients ``[N, K]``; light ``[N, 27]``.
+    style int64 ``[N]``; photo, cartoon ``[N, 3, S, S]`` in [-1, 1]; weight ``[N, 1, S, S]``, see `weighting`; flow
+    ``[N, 2, S/4, S/4]`` backward, full width = 2, and visible ``[N, 1, S/4, S/4]`` in {0, 1}; head ``[N, 1, S/4,
+    S/4]``; position, normal ``[N, 3, S/4, S/4]`` of the photo; landmarks ``[N, 24, 2]`` in [-1, 1]; rotation ``[N, 3,
+    3]``; coefficients ``[N, K]``; light ``[N, 27]``.
     """
 
+    style: Tensor
     photo: Tensor
     cartoon: Tensor
     weight: Tensor
@@ -64,45 +71,61 @@ class PairBatch:
 
 
 class PairBatches:
-    """Batches of ``batch`` pairs at ``size`` pixels out of `Shards` of ``PairRenderer.pair`` fields."""
+    """Batches of ``batch`` pairs at ``size`` pixels out of `Shards` of ``PairRenderer.pair`` fields.
+
+    Augmented batches are of all styles in turn; others are all of one, the first unless `at` is told another.
+    """
 
     def __init__(self, pairs: Shards, size: int, batch: int, seed: int, augment: bool = True) -> None:
         self.pairs, self.size, self.batch, self.seed, self.augment = pairs, size, batch, seed, augment
+        self.styles = styles_in(pairs)
 
-    def at(self, step: int) -> PairBatch:
+    def at(self, step: int, style: int = 0) -> PairBatch:
         """Batch number `step`; without augmentation the pairs come in order, again from the start after the last."""
         if self.augment:
             rng = np.random.default_rng([self.seed, step])
             indices = rng.integers(0, len(self.pairs), self.batch)
+            styles = styles_of(step, self.batch, self.styles)
         else:
             rng = None
             indices = np.arange(step * self.batch, (step + 1) * self.batch) % len(self.pairs)
-        return make_batch(self.pairs.read(indices, FIELDS), self.size, rng)
+            styles = np.full(self.batch, style)
+        return make_batch(read_rows(self.pairs, indices, styles), self.size, rng)
 
     def iterate(self, start: int, stop: int) -> Iterator[PairBatch]:
         """Batches start..stop-1, prepared by a thread ahead of time."""
         yield from prefetch(self.at, start, stop)
 
 
+def styles_in(pairs: Shards) -> int:
+    """How many styles each of the pairs was drawn in."""
+    return int(pairs.read([0], ["visible"])["visible"].shape[1])
+
+
+def styles_of(step: int, batch: int, styles: int) -> NDArray[np.int64]:
+    """Number of the style of each row of batch `step`: all styles in turn, so that they are seen equally often."""
+    return (step * batch + np.arange(batch)) % styles
+
+
+def read_rows(pairs: Shards, indices: NDArray[np.int64], styles: NDArray[np.int64]) -> dict[str, np.ndarray]:
+    """Rows of the shards, each with the cartoon and flow of its own style only, and `style` int64 ``[N]``."""
+    rows = pairs.read(indices, PHOTO_FIELDS) | pairs.read_parts(indices, styles, STYLED_FIELDS)
+    return rows | {"style": np.asarray(styles, np.int64)}
+
+
 def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator | None) -> PairBatch:
-    """Turn rows read from the shards into a batch at `size` pixels, augmented if a generator is given."""
+    """Turn what `read_rows` gives into a batch at `size` pixels, augmented if a generator is given."""
     count, source = len(rows["photo"]), rows["photo"].shape[1]
     scale, mirror, shift = draw_views(count, rng)
     pictures = torch.cat([to_picture(rows["photo"]), to_picture(rows["cartoon"])], dim=1)
-    labels = torch.from_numpy(np.stack([rows["labels_photo"], rows["labels_cartoon"]], axis=1).astype(np.int64))
-    on_head = labels != LABELS["background"]
-    cartoon_labels = labels[:, 1:]
-    weight = torch.where(
-        (cartoon_labels == LABELS["skin"]) | (cartoon_labels == LABELS["lips"]), FACE_WEIGHT, ELSEWHERE_WEIGHT
-    )
-    weight = torch.where((cartoon_labels == LABELS["eye"]) | (cartoon_labels == LABELS["lash"]), EYE_WEIGHT, weight)
+    weight = pixel_weights(pictures[:, 3:], rows["labels_cartoon"], rows["visible"])
     dense = torch.cat(
         [
             _channels_first(rows["flow"]) * (2 / source),
             _channels_first(rows["position"]),
             _channels_first(rows["normal"]),
             torch.from_numpy(rows["visible"].astype(np.float32))[:, None],
-            on_head[:, :1].float(),
+            torch.from_numpy((rows["labels_photo"] != LABELS["background"]).astype(np.float32))[:, None],
         ],
         dim=1,
     )
@@ -133,8 +156,8 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
     light = torch.where(flipped[:, None, None], light * signs[:, None], light).flatten(1)
     coefficients = torch.from_numpy(rows["coefficients"].astype(np.float32))
     return PairBatch(
-        photo.contiguous(memory_format=torch.channels_last), cartoon, weight, flow, visible, head, geometry[:, :3],
-        geometry[:, 3:], landmarks, rotation, coefficients, light,
+        torch.from_numpy(rows["style"]), photo.contiguous(memory_format=torch.channels_last), cartoon, weight, flow,
+        visible, head, geometry[:, :3], geometry[:, 3:], landmarks, rotation, coefficients, light,
     )  # fmt: skip
 
 
@@ -157,11 +180,11 @@ def spoil(photo: Tensor, cartoon: Tensor, rng: np.random.Generator) -> tuple[Ten
     def draw(*shape: int) -> Tensor:
         return torch.from_numpy(rng.standard_normal(shape)).float()
 
-    cast = (0.08 * draw(count, 3, 1, 1) + 0.14 * draw(count, 1, 1, 1)).exp()
-    contrast = (0.12 * draw(count, 1, 1, 1)).exp()
+    tint, exposure = TINT * draw(count, 3, 1, 1), EXPOSURE * draw(count, 1, 1, 1)
+    contrast = (CONTRAST * draw(count, 1, 1, 1)).exp()
     mean = photo.mean(dim=(1, 2, 3), keepdim=True)
-    photo = (((photo - mean) * contrast + mean) + 1) * cast - 1
-    cartoon = (cartoon + 1) * cast.sqrt() - 1
+    photo = (((photo - mean) * contrast + mean) + 1) * (tint + exposure).exp() - 1
+    cartoon = (cartoon + 1) * (tint / 2 + exposure).exp() - 1
     grey = torch.from_numpy(rng.random((count, 1, 1, 1)) < 0.06)
     photo = torch.where(grey, photo.mean(dim=1, keepdim=True), photo)
     cartoon = torch.where(grey, cartoon.mean(dim=1, keepdim=True), cartoon)

@@ -21,10 +21,10 @@ COARSE_SHARE = 0.3
 HAAR_LEVELS = 3
 
 
-def picture_losses(output: TeacherOutput, batch: PairBatch) -> tuple[Tensor, Tensor]:
-    """Weighted L1 and Haar-detail L1 to the cartoon, summed over the pyramid of RGB heads."""
+def picture_losses(output: TeacherOutput, batch: PairBatch, pyramid: bool = True) -> tuple[Tensor, Tensor]:
+    """Weighted L1 and Haar-detail L1 to the cartoon, summed over the pyramid of RGB heads, or of the largest alone."""
     colour = detail = batch.cartoon.new_zeros(())
-    for image in output.images:
+    for image in output.images if pyramid else output.images[-1:]:
         size = image.shape[-1]
         full = size == batch.cartoon.shape[-1]
         target = batch.cartoon if full else F.interpolate(batch.cartoon, size=(size, size), mode="area")
@@ -53,7 +53,7 @@ def weighted_haar(difference: Tensor, weight: Tensor) -> Tensor:
 
 
 def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean absolute error over the pixels of `mask` ``[N, 1, h, w]``; the target is resized to the prediction."""
+    """Mean absolute error, weighted by `mask` ``[N, 1, h, w]``; the target is resized to the prediction."""
     if prediction.shape[-2:] != target.shape[-2:]:
         mask = (F.interpolate(mask, size=prediction.shape[-2:], mode="area") > 0.99).float()
         target = F.interpolate(target, size=prediction.shape[-2:], mode="area")
@@ -61,22 +61,24 @@ def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def teaching_loss(
-    output: TeacherOutput, batch: PairBatch, weights: Mapping[Task, float]
+    output: TeacherOutput, batch: PairBatch, weights: Mapping[Task, float], pyramid: bool = True
 ) -> tuple[Tensor, dict[Task, float]]:
-    """Weighted sum of all tasks and each task's own value, for the log.
+    """Weighted sum of all tasks and each task's own value, for the log; without `pyramid` of the finest scale alone.
 
     Raises KeyError for a weight that is no task.
     """
     geometry = output.geometry
-    colour, detail = picture_losses(output, batch)
+    colour, detail = picture_losses(output, batch, pyramid)
+    dense = geometry.dense if pyramid else geometry.dense[-1:]
+    seen = batch.visible * F.avg_pool2d(batch.weight, 4)
     parts: dict[Task, Tensor] = {
         "picture": colour,
         "detail": detail,
         "texture": texture_l1(output.image, batch.cartoon),
         # In pixels of a quarter of the picture: the unit in which an error becomes visible.
-        "flow": masked_l1(output.maps[:, :2], batch.flow, batch.visible) * (batch.flow.shape[-1] / 2),
-        "position": sum_scales(geometry.dense, batch, slice(0, 3), batch.position),
-        "normal": sum_scales(geometry.dense, batch, slice(3, 6), batch.normal),
+        "flow": masked_l1(output.maps[:, :2], batch.flow, seen) * (batch.flow.shape[-1] / 2),
+        "position": sum_scales(dense, batch, slice(0, 3), batch.position),
+        "normal": sum_scales(dense, batch, slice(3, 6), batch.normal),
         "mask": F.binary_cross_entropy_with_logits(geometry.dense[1][:, 6:7], batch.head),
         "pose": (geometry.rotation - batch.rotation).abs().mean(),
         "landmarks": (geometry.landmarks - batch.landmarks).abs().mean(),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compress.shards import Shards
+from compress.teaching.pairs import styles_of
 from compress.training.batches import draw_windows, prefetch, to_picture, warp_picture, warp_points
 
 IDENTITY_GOAL = 0.8
@@ -34,10 +35,11 @@ Embed = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class UnpairedBatch:
-    """photo ``[N, 3, S, S]`` in [-1, 1] and its five points ``[N, 5, 2]`` in pixels."""
+    """photo ``[N, 3, S, S]`` in [-1, 1], its five points ``[N, 5, 2]`` in pixels, its style int64 ``[N]``."""
 
     photo: Tensor
     points: Tensor
+    style: Tensor
 
 
 class UnpairedBatches:
@@ -46,11 +48,11 @@ class UnpairedBatches:
     Batch number `step` follows from (seed, step) alone: a resumed training sees what an uninterrupted one would have.
     """
 
-    def __init__(self, photos: Shards, size: int, batch: int, seed: int) -> None:
-        self.photos, self.size, self.batch, self.seed = photos, size, batch, seed
+    def __init__(self, photos: Shards, size: int, batch: int, seed: int, styles: int = 1) -> None:
+        self.photos, self.size, self.batch, self.seed, self.styles = photos, size, batch, seed, styles
 
     def at(self, step: int) -> UnpairedBatch:
-        """Batch number `step`: mirrored, zoomed and shifted at random."""
+        """Batch number `step`: mirrored, zoomed and shifted at random, in all styles in turn."""
         rng = np.random.default_rng([self.seed, 2, step])
         rows = self.photos.read(rng.integers(0, len(self.photos), self.batch), ["photo", "points"])
         side = rows["photo"].shape[1]
@@ -59,7 +61,11 @@ class UnpairedBatches:
         points = [
             warp_points(p.astype(np.float32), w, side) * (self.size / side) for p, w in zip(rows["points"], windows)
         ]
-        return UnpairedBatch(to_picture(np.stack(pictures)), torch.from_numpy(np.stack(points).astype(np.float32)))
+        return UnpairedBatch(
+            to_picture(np.stack(pictures)),
+            torch.from_numpy(np.stack(points).astype(np.float32)),
+            torch.from_numpy(styles_of(step, self.batch, self.styles)),
+        )
 
     def _resized(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
         small: NDArray[np.generic] = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
