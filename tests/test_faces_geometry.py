@@ -16,12 +16,12 @@ from compress.faces.glasses import frame_faces, frame_vertices
 from compress.faces.hair import Scalp, grow_sheet
 from compress.faces.hairstyles import sample_style
 from compress.faces.head import HEAD_FILE, Head, load_head
+from compress.faces.lighting import project_harmonics
 from compress.faces.materials import MATERIALS, SKIN
 from compress.faces.population import Population
 from compress.faces.raster import accumulate_targets, rasterize, vertex_normals
-from compress.faces.lighting import project_harmonics
 from compress.faces.scene import Framing
-from compress.faces.shading import irradiance
+from compress.faces.shader import irradiance, scale_harmonics
 from compress.faces.uv_layout import ISLANDS, pack_texture, pack_uv
 
 LARGEST_ARCHIVE = 4_000_000
@@ -86,7 +86,7 @@ def test_raster_agrees_with_a_slow_reference() -> None:
 
 def test_harmonics_of_a_white_sphere_give_one_everywhere() -> None:
     axes = [np.array(a, np.float32) for a in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))]
-    harmonics = project_harmonics(axes, [np.ones(3, np.float32)] * 6)
+    harmonics = scale_harmonics(project_harmonics(axes, [np.ones(3, np.float32)] * 6))
     for x, y, z in ((0, 0, 1), (1, 0, 0), (0.6, -0.8, 0)):
         assert irradiance(harmonics, x, y, z, 1) == pytest.approx(1, abs=0.01)
 

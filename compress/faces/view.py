@@ -22,6 +22,8 @@ from compress.faces.paints import cartoon_lights, catch_direction, material_colo
 from compress.faces.population import Person
 from compress.faces.raster import cover, rasterize
 from compress.faces.scene import Clothes
+from compress.faces.shader import shade
+from compress.faces.shadows import SHADOW_DEPTH
 from compress.faces.styles import Look, Style
 
 Array = npt.NDArray[np.float32]
@@ -85,7 +87,7 @@ def render_view(
     seen = posed.positions @ axes.T
     scale, centre = SHADOW_SIZE / SHADOW_SPAN, SHADOW_SIZE / 2
     shadow_screen = np.stack(
-        [seen[:, 0] * scale + centre, seen[:, 1] * scale + centre, shading.SHADOW_DEPTH - seen[:, 2]], 1
+        [seen[:, 0] * scale + centre, seen[:, 1] * scale + centre, SHADOW_DEPTH - seen[:, 2]], 1
     ).astype(np.float32)
     shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE, 1)[3]
     dapple(shadow_map, lighting.leaves)
@@ -102,7 +104,7 @@ def render_view(
     numbers = shading_numbers(person, lighting, scene.clothes, scene.film, style)
     numbers[shading.SHADOW_SCALE], numbers[shading.SHADOW_CENTRE] = scale, centre
     zones = np.array(atlas.places["zones"], np.int64)
-    light, label = shading.shade(
+    light, label = shade(
         triangle,
         bary0,
         bary1,

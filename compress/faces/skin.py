@@ -1,0 +1,65 @@
+"""Skin in the compiled kernels: its colour from texture, zones and make-up, and its gloss. Does not light it."""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+from compress.faces.shading import (
+    BEARD,
+    BEARD_COLOUR,
+    BLUSH,
+    CARTOON,
+    FRECKLES,
+    GLOSS,
+    HAIR_COLOUR,
+    LIPS,
+    LIPSTICK,
+    ROUGHNESS,
+    SKIN_GAIN,
+)
+
+
+@njit(cache=True, error_model="numpy")
+def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-def]
+    """Skin colour in place: tone, beard, scalp hair, blush, freckles, lips; zone is the zone texture in 0..1."""
+    toon = numbers[CARTOON]
+    fine = (zone[3] - 0.5) * 8.0
+    for k in range(3):
+        rgb[k] *= colours[SKIN_GAIN, k]
+    blush = numbers[BLUSH] * zone[2]
+    rgb[0] *= 1 - 0.02 * blush
+    rgb[1] *= 1 - 0.28 * blush
+    rgb[2] *= 1 - 0.24 * blush
+    freckle = max(0.0, fine - 1.5) * numbers[FRECKLES] * (1 - toon) * (1 - zone[0])
+    shade = 1 + 0.012 * fine * (1 - toon)
+    for k in range(3):
+        rgb[k] *= shade
+    if freckle > 0:
+        rgb[0] *= math.exp(-0.15 * freckle)
+        rgb[1] *= math.exp(-0.28 * freckle)
+        rgb[2] *= math.exp(-0.36 * freckle)
+    lip = zone[0] * numbers[LIPSTICK]
+    for k in range(3):
+        rgb[k] *= 1 + lip * (colours[LIPS, k] - 1)
+    beard = min(1.0, zone[1] * numbers[BEARD] * (1 + (0.10 - 0.08 * toon) * fine))
+    for k in range(3):
+        rgb[k] += (colours[BEARD_COLOUR, k] - rgb[k]) * beard
+    cover = min(1.0, max(0.0, scalp * (1 + (0.08 - 0.07 * toon) * fine)))
+    for k in range(3):
+        rgb[k] += (colours[HAIR_COLOUR, k] * 0.8 + 0.004 - rgb[k]) * cover
+
+
+@njit(cache=True, error_model="numpy")
+def skin_gloss(lip, facing, half, view_half, to_key, numbers):  # type: ignore[no-untyped-def]
+    """Share of the key light that skin mirrors to the camera: GGX (Walter et al. 2007), glossier lips."""
+    rough = numbers[ROUGHNESS] * (1 - 0.25 * lip)
+    a2 = rough**4
+    d = half * half * (a2 - 1) + 1
+    kk = (rough + 1) ** 2 / 8
+    visible = 1 / ((facing * (1 - kk) + kk) * (max(to_key, 0.05) * (1 - kk) + kk))
+    fresnel = 0.04 + 0.96 * (1 - view_half) ** 5
+    return (
+        numbers[GLOSS] * (1 + 0.6 * lip) * a2 / (math.pi * d * d + 1e-9) * fresnel * visible * 0.25 * max(to_key, 0.0)
+    )
