@@ -8,9 +8,11 @@ import numpy as np
 from numba import njit
 
 from compress.faces.fabric import weave
-from compress.faces.materials import CLOTH, EYE, GLASSES, HAIR, HEADWEAR, SCARF, SKIN, TEETH
+from compress.faces.materials import BEARD, CLOTH, EYE, GLASSES, HAIR, HEADWEAR, SCARF, SKIN, TEETH
 from compress.faces.sampling import sample_texture
+from compress.faces.shading import BEARD as BEARD_DENSITY
 from compress.faces.shading import (
+    BEARD_COLOUR,
     CARTOON,
     CLOTH_COLOUR,
     CLOTH_PATTERN,
@@ -117,19 +119,24 @@ def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):
     if m == EYE:
         return eye_albedo(rgb, u, v, flat, textures[EYE], colours, numbers, texel)
     sample_texture(flat, textures[m, 0], textures[m, 1], textures[m, 2], u, v, texel)
-    if m == HAIR:
+    if m in (HAIR, BEARD):
+        row = HAIR_COLOUR if m == HAIR else BEARD_COLOUR
         strand = 1 + numbers[STRANDS] * ((texel[1] if numbers[CARTOON] > 0 else texel[0]) / 110.0 - 1)
         level = strand**1.3
         for k in range(3):
-            rgb[k] = colours[HAIR_COLOUR, k] * level
+            rgb[k] = colours[row, k] * level
         return strand
     for k in range(3):
         rgb[k] = decode(texel[k])
     if m == SKIN:
+        beard = 0.0
+        if numbers[BEARD_DENSITY] > 0:
+            sample_texture(flat, textures[BEARD, 0], textures[BEARD, 1], textures[BEARD, 2], u, v, texel)
+            beard = texel[3] / 255.0
         sample_texture(flat, zones[0], zones[1], zones[2], u, v, texel)
         for k in range(4):
             texel[k] /= 255.0
-        skin_albedo(rgb, texel, scalp, colours, numbers)
+        skin_albedo(rgb, texel, beard, scalp, colours, numbers)
         return texel[0]
     if m == TEETH:
         for k in range(3):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from compress.errors import InputError
 from compress.faces.atlas import Atlas, Bytes
 from compress.faces.head import Head
-from compress.faces.textures import SKIN_SIZE, soften
+from compress.faces.skin_textures import SKIN_SIZE, soften
 from compress.faces.uv_layout import pack_texture
 
 Array = npt.NDArray[np.float32]

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from compress.faces.beards import Barber
 from compress.faces.glasses import frame_faces, frame_vertices, lens_faces
 from compress.faces.hair import HairSheet, Scalp
 from compress.faces.head import Head
 from compress.faces.headwear import Hatter, Sheet
-from compress.faces.materials import GLASSES, HEADWEAR, SCARF
+from compress.faces.materials import BEARD, GLASSES, HEADWEAR, SCARF
 from compress.faces.neckwear import Neck, headscarf
 from compress.faces.population import Person
 from compress.faces.wear import BEANIE, HEADSCARF, NONE
@@ -63,6 +64,7 @@ class Outfitter:
         self.head = head
         self.hatter = Hatter(scalp)
         self.neck = Neck(head)
+        self.barber = Barber(head)
         self.tubes, self.lenses = frame_faces(), lens_faces()
         self.frame_count = int(self.lenses.max()) + 1
 
@@ -76,6 +78,9 @@ class Outfitter:
             sheets.append((self.hatter.build(wear.headwear), HEADWEAR))
         if wear.scarf:
             sheets.append((self.neck.scarf(person.hair.seed), SCARF))
+        shells = self.barber.grow(wear.beard, person.beard)
+        if shells:
+            sheets.append((shells, BEARD))
         if person.glasses[0] <= 0:
             return Outfit(tuple(sheets), None, None)
         opaque = wear.lenses is not None and wear.lenses.opaque

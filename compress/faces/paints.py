@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from compress.faces import shading
 from compress.faces.atlas import Atlas
+from compress.faces.beards import LEAST_SHELL
 from compress.faces.film import Film
 from compress.faces.lighting import Lighting
-from compress.faces.materials import MATERIALS
+from compress.faces.materials import BEARD, MATERIALS
 from compress.faces.population import Person
 from compress.faces.scene import Clothes
 from compress.faces.shading import NUMBERS
@@ -31,6 +32,7 @@ def texture_table(atlas: Atlas, person: Person, cartoon: bool) -> npt.NDArray[np
     skin = "soft/" + person.skin[5:] if cartoon else person.skin
     names = [skin, person.eye, hair, person.brow, person.lash, "teeth", "tongue"]
     names += ["tongue"] * (MATERIALS - len(names))
+    names[BEARD] = "beard/" + (person.wear.beard if person.beard >= LEAST_SHELL else "full")
     return np.array([atlas.places[name] for name in names], np.int64)
 
 
@@ -110,6 +112,7 @@ def shading_numbers(person: Person, lighting: Lighting, clothes: Clothes, film: 
     n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if look else 1)))
     n[shading.CLOTH_PATTERN], n[shading.CLOTH_PERIOD] = clothes.fabric.pattern, clothes.fabric.period
     wear = person.wear
+    n[shading.EYE_SHADOW], n[shading.LINER] = wear.make_up.shadow, wear.make_up.liner
     n[shading.HEADWEAR_PATTERN], n[shading.HEADWEAR_PERIOD] = wear.headwear.fabric.pattern, wear.headwear.fabric.period
     if wear.scarf:
         n[shading.SCARF_PATTERN], n[shading.SCARF_PERIOD] = wear.scarf.pattern, wear.scarf.period

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from compress.faces.materials import BROW, CLOTH, EYE, HAIR, LASH, SKIN
+from compress.faces.materials import BEARD, BROW, CLOTH, EYE, HAIR, LASH, SKIN
 from compress.faces.sampling import hash01, texture_alpha
 from compress.faces.triangles import box, place, span, texture_place, weights
 
@@ -28,7 +28,7 @@ NOWHERE = np.float32(1e9)
 
 @njit(cache=True, error_model="numpy")
 def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]
-    """Whether cloth or hair is cut out here; hair by its alpha with a little hashed dither."""
+    """Whether cloth, hair or beard is cut out here; hair by its alpha with a little hashed dither."""
     if m == CLOTH:
         return u < 0.0
     across, up = textures[m, 1], textures[m, 2]
@@ -105,7 +105,7 @@ def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, o
                     continue
                 z = 1.0 / near
                 c0, c1 = a0 * z, a1 * z
-                if m in (HAIR, CLOTH):
+                if m in (HAIR, CLOTH, BEARD):
                     u, v = texture_place(uv, uv_faces, i, c0, c1)
                     if is_hole(m, u, v, flat, textures, x, y):
                         continue

@@ -11,19 +11,23 @@ from compress.faces.shading import (
     BEARD_COLOUR,
     BLUSH,
     CARTOON,
+    EYE_SHADOW,
     FRECKLES,
     GLOSS,
     HAIR_COLOUR,
+    LINER,
     LIPS,
     LIPSTICK,
     ROUGHNESS,
+    SHADOW_COLOUR,
     SKIN_GAIN,
 )
+from compress.faces.skin_textures import LINE
 
 
 @njit(cache=True, error_model="numpy")
-def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-def]
-    """Skin colour in place: tone, beard, scalp hair, blush, freckles, lips; zone is the zone texture in 0..1."""
+def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-untyped-def]
+    """Skin colour in place: tone, make-up, freckles, lips, beard, scalp hair; zone is the zone texture in 0..1."""
     toon = numbers[CARTOON]
     fine = (zone[3] - 0.5) * 8.0
     for k in range(3):
@@ -43,7 +47,11 @@ def skin_albedo(rgb, zone, scalp, colours, numbers):  # type: ignore[no-untyped-
     lip = zone[0] * numbers[LIPSTICK]
     for k in range(3):
         rgb[k] *= 1 + lip * (colours[LIPS, k] - 1)
-    beard = min(1.0, zone[1] * numbers[BEARD] * (1 + (0.10 - 0.08 * toon) * fine))
+    shadow = 0.8 * min(1.0, zone[1] / LINE) * numbers[EYE_SHADOW]
+    liner = 0.9 * max(0.0, zone[1] - LINE) / (1 - LINE) * numbers[LINER]
+    for k in range(3):
+        rgb[k] = (rgb[k] + (colours[SHADOW_COLOUR, k] - rgb[k]) * shadow) * (1 - liner)
+    beard = min(1.0, beard * numbers[BEARD] * (1 + (0.10 - 0.08 * toon) * fine))
     for k in range(3):
         rgb[k] += (colours[BEARD_COLOUR, k] - rgb[k]) * beard
     cover = min(1.0, max(0.0, scalp * (1 + (0.08 - 0.07 * toon) * fine)))

@@ -17,6 +17,7 @@ Array = npt.NDArray[np.float32]
 HEADWEAR_SHARE, SCARF_SHARE, GLASSES_SHARE, SUNGLASSES_SHARE = 0.18, 0.08, 0.25, 0.03
 """Sunglasses are part of the glasses' share."""
 MADE_UP_SHARE = 0.5
+BEARD_WEIGHTS = {"full": 0.45, "long": 0.1, "goatee": 0.15, "circle": 0.15, "moustache": 0.15}
 NONE, CAP, BEANIE, HAT, HEADSCARF, HEADBAND = "none", "cap", "beanie", "hat", "headscarf", "headband"
 HEADWEAR = (NONE, CAP, BEANIE, HAT, HEADSCARF, HEADBAND)
 COVERS_HAIR = (CAP, BEANIE, HAT, HEADSCARF)
@@ -70,12 +71,13 @@ class MakeUp:
 
 @dataclass(frozen=True)
 class Wear:
-    """All that a person has put on; `lenses` and `scarf` are None where not worn."""
+    """All that a person has put on; `lenses` and `scarf` are None where not worn. `beard`: a style, should one grow."""
 
     headwear: Headwear
     scarf: Fabric | None
     lenses: Lenses | None
     make_up: MakeUp
+    beard: str
 
 
 def sample_fabric(random: np.random.Generator, patterns: dict[int, float]) -> Fabric:
@@ -160,7 +162,9 @@ def sample_wear(random: np.random.Generator, male: float, child: float, old: flo
     headwear = sample_headwear(random, male, child, old)
     scarf = random.random() < SCARF_SHARE and headwear.kind != HEADSCARF
     fabric = sample_fabric(random, {PLAIN: 1.5, STRIPED: 1.0, RIBBED: 1.2, CHECKED: 1.0})
-    return Wear(headwear, fabric if scarf else None, sample_lenses(random, child), sample_make_up(random, male, child))
+    lenses, make_up = sample_lenses(random, child), sample_make_up(random, male, child)
+    style = str(random.choice(list(BEARD_WEIGHTS), p=list(BEARD_WEIGHTS.values())))
+    return Wear(headwear, fabric if scarf else None, lenses, make_up, style)
 
 
 def sample_frame(random: np.random.Generator, worn: bool, opaque: bool) -> Array:
