@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
+EVEN = 1.6
 AXES = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 
 
@@ -265,3 +266,13 @@ def dapple(shadow_map: Array, leaves: int) -> None:
     coarse = random.standard_normal((side // 8, side // 8)).astype(np.float32)
     grown = cv2.resize(cv2.GaussianBlur(coarse, (0, 0), 1.2), (side, side), interpolation=cv2.INTER_CUBIC)
     shadow_map[grown > np.quantile(grown[::8, ::8], random.uniform(0.45, 0.75))] = 0
+
+
+def even(lighting: Lighting) -> Lighting:
+    """The light with reflectors for a film set: what the key light has beyond EVEN of the fill comes from all sides."""
+    fill = float(lighting.harmonics[0].mean()) * 0.2821
+    strength = float(lighting.key_colour.mean())
+    over = max(0.0, 1 - EVEN * fill / max(strength, 1e-6)) * 0.5
+    harmonics = lighting.harmonics.copy()
+    harmonics[0] += lighting.key_colour * (over * 0.42 / 0.2821)
+    return replace(lighting, key_colour=lighting.key_colour * (1 - over), harmonics=harmonics)

@@ -12,7 +12,7 @@ from compress.faces import shading
 from compress.faces.atlas import Atlas
 from compress.faces.beards import LEAST_SHELL
 from compress.faces.film import Film
-from compress.faces.lighting import Lighting
+from compress.faces.lighting import Lighting, even
 from compress.faces.materials import BEARD, MATERIALS
 from compress.faces.population import Person
 from compress.faces.scene import Clothes
@@ -38,6 +38,7 @@ def texture_table(atlas: Atlas, person: Person, cartoon: bool) -> npt.NDArray[np
 
 def cartoon_lights(lighting: Lighting, look: Look) -> tuple[Array, Array, Array, Array]:
     """Key colour, rim direction, rim colour and harmonics of the film set of a style."""
+    lighting = even(lighting)
     key = lighting.key_colour * (1 - look.key_share)
     key = key + look.key_share * np.array(look.key_tint) * lighting.key_colour.mean()
     rim_colour = look.rim * np.array(look.rim_tint) + 0.5 * lighting.rim_colour
@@ -107,7 +108,7 @@ def shading_numbers(person: Person, lighting: Lighting, clothes: Clothes, film: 
     n = np.zeros(NUMBERS, np.float32)
     look = style.look if style else None
     stubble = 0.35 * person.stubble
-    n[shading.SOFTNESS] = lighting.softness * (look.softness if look else 1.0)
+    n[shading.SOFTNESS] = max(3.5, lighting.softness * look.softness) if look else lighting.softness
     n[shading.SUIT], n[shading.TIED], n[shading.LAPEL] = clothes.suit, clothes.tie, clothes.lapel
     n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if look else 1)))
     n[shading.CLOTH_PATTERN], n[shading.CLOTH_PERIOD] = clothes.fabric.pattern, clothes.fabric.period

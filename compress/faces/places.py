@@ -112,7 +112,7 @@ def room(random: Generator) -> Array:
             box(image, random, (x + wide * k / 12, y), (wide / 13, float(random.uniform(0.1, 0.2))), surface(random))
     if random.random() < 0.3:
         corner = (float(random.uniform(-0.2, 0.9)), float(random.uniform(-0.3, 0.3)))
-        light = np.array([1.0, 1.05, 1.15], np.float32) * float(random.uniform(1.2, 2.5))
+        light = np.asarray(np.array([1.0, 1.05, 1.15]) * random.uniform(1.2, 2.5), np.float32)
         box(image, random, corner, (float(random.uniform(0.15, 0.4)), float(random.uniform(0.3, 0.7))), light)
     return image
 
