@@ -149,11 +149,13 @@ class Population:
         ancestry, male = sample_ancestry(random), sample_gender(random)
         old, child = sample_age(random)
         weight = random.dirichlet([0.9, 1.5, 0.5]).astype(np.float32)
-        sliders = self.proportions.sample(random)
+        groups = {"female": 1 - male, "male": male, "child": child, "old": old}
+        groups |= dict(zip(("african", "asian", "european"), map(float, ancestry), strict=True))
+        sliders = self.proportions.sample(random, groups)
         asymmetry = random.normal(0, 0.045, len(self.keys))
-        melanin = float(np.clip(ancestry @ np.array([0.80, 0.27, 0.12]) + random.normal(0, 0.11), 0, 1))
+        melanin = float(np.clip(ancestry @ np.array([0.80, 0.27, 0.12]) + random.normal(0, 0.13), 0, 1))
         tone = np.exp([np.interp(melanin, SKIN_NODES, SKIN_COLOURS[:, c]) for c in range(3)])
-        tone = tone * np.exp(random.normal(0, 0.06) + np.array([-0.1, 0.6, 1.0]) * random.normal(0, 0.07))
+        tone = tone * np.exp(random.normal(0, 0.1) + np.array([-0.1, 0.6, 1.0]) * random.normal(0, 0.1))
         skin = self._choose_skin(random, skins, tone, male, old)
         hair = sample_style(random, male, old, float(ancestry[0]))
         use_cards = len(cards) > 0 and random.random() < 0.5
@@ -181,7 +183,7 @@ class Population:
             skin_tone=tone.astype(np.float32),
             skin=skin,
             eye=eye,
-            eye_colour=(np.exp(random.normal(0, 0.1, 3)) * dim).astype(np.float32),
+            eye_colour=(np.exp(random.normal(0, 0.12, 3) + random.normal(0, 0.2)) * dim).astype(np.float32),
             brow=brows[int(random.integers(len(brows)))],
             brow_shape=self._brow_shape(random, male),
             lash=lashes[int(random.integers(len(lashes)))],
@@ -202,14 +204,14 @@ class Population:
     @staticmethod
     def _brow_shape(random: np.random.Generator, male: float) -> Array:
         """Arch, thickness, length, height over the eye and tilt of the brows, in decimetres."""
-        thick = random.uniform(0.05, 0.085) * (0.8 + 0.35 * male)
+        thick = (0.045 + 0.04 * male) * np.exp(random.normal(0, 0.28))
         return np.array(
             [
-                random.uniform(0.005, 0.045),
-                thick,
-                random.uniform(0.36, 0.44),
-                random.uniform(0.205, 0.25),
-                random.uniform(-0.06, 0.005),
+                np.clip(random.normal(0.045 - 0.025 * male, 0.022), 0.0, 0.1),
+                np.clip(thick, 0.028, 0.125),
+                random.uniform(0.33, 0.47),
+                np.clip(random.normal(0.24 - 0.02 * male, 0.025), 0.185, 0.3),
+                random.normal(-0.022, 0.03),
             ],
             np.float32,
         )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-WIDTH = 1.15
+WIDTH = 1.0
 """Factor on all spreads below."""
 TAIL = 7.0
 """Degrees of freedom of the t distribution that sliders follow."""
@@ -23,27 +23,30 @@ LIMIT, SOFT = 1.25, 0.75
 """Largest slider, and from where values are compressed towards it."""
 FACE_SHAPES = ("oval", "round", "square", "rectangular", "triangular", "diamond", "invertedtriangular")
 SPREADS = (
-    ("forehead", 0.11),
-    ("head-scale-vert", 0.10),
-    ("eyebrows", 0.16),
-    ("head-scale", 0.11),
-    ("chin-jaw", 0.18),
-    ("chin-width", 0.18),
+    ("forehead", 0.16),
+    ("head-scale-vert", 0.15),
+    ("head-scale-horiz", 0.18),
+    ("head-scale", 0.13),
     ("head-trans", 0.03),
-    ("head-angle", 0.05),
-    ("head-age", 0.15),
+    ("head-angle", 0.08),
+    ("head-age", 0.2),
+    ("eyebrows", 0.33),
+    ("eye-trans", 0.25),
+    ("eye-bag", 0.25),
+    ("eye", 0.31),
+    ("chin-jaw", 0.12),
+    ("chin-height", 0.24),
+    ("chin-cleft", 0.2),
+    ("chin", 0.2),
     ("neck", 0.2),
-    ("ears", 0.22),
-    ("nose-trans", 0.17),
-    ("mouth-trans", 0.17),
-    ("eye-trans", 0.17),
+    ("ears", 0.25),
+    ("nose-trans", 0.2),
     ("compress", 0.12),
-    ("septum", 0.12),
-    ("cleft", 0.2),
-    ("asym", 0.1),
-    ("eye-height", 0.2),
-    ("mouth", 0.19),
-    ("nose", 0.27),
+    ("septum", 0.2),
+    ("nose", 0.29),
+    ("mouth-trans", 0.2),
+    ("mouth-angles", 0.3),
+    ("mouth", 0.24),
 )
 """Deviation of the sliders whose name holds the word, the first that fits; 0.23 of all others."""
 
@@ -111,6 +114,94 @@ TRAITS: Mapping[str, Mapping[str, float]] = {
 """Traits of a face and how far each moves the sliders named."""
 
 
+SHIFTS: Mapping[str, Mapping[str, float]] = {
+    "female": {
+        "chin/chin-width": -0.35,
+        "chin/chin-bones": -0.3,
+        "chin/chin-height": -0.15,
+        "head/head-square": -0.15,
+        "head/head-oval": 0.2,
+        "eyes/eye-scale": 0.15,
+        "eyes/eye-height2": 0.12,
+        "nose/nose-scale-horiz": -0.2,
+        "nose/nose-scale-vert": -0.15,
+        "nose/nose-volume": -0.15,
+        "nose/nose-hump": -0.2,
+        "nose/nose-point": 0.12,
+        "mouth/mouth-upperlip-volume": 0.2,
+        "mouth/mouth-lowerlip-volume": 0.2,
+        "cheek/cheek-bones": 0.1,
+        "eyebrows/eyebrows-trans": 0.25,
+        "neck/neck-scale-horiz": -0.3,
+    },
+    "male": {
+        "chin/chin-width": 0.1,
+        "chin/chin-bones": 0.15,
+        "chin/chin-prominent": 0.15,
+        "head/head-square": 0.1,
+        "eyes/eye-height2": -0.1,
+        "nose/nose-scale-vert": 0.1,
+        "nose/nose-volume": 0.1,
+        "mouth/mouth-upperlip-volume": -0.12,
+        "eyebrows/eyebrows-trans": -0.2,
+    },
+    "child": {
+        "eyes/eye-scale": 0.25,
+        "nose/nose-scale-vert": -0.25,
+        "nose/nose-scale-horiz": -0.2,
+        "nose/nose-scale-depth": -0.2,
+        "nose/nose-point": 0.2,
+        "chin/chin-height": -0.25,
+        "chin/chin-width": -0.2,
+        "cheek/cheek-volume": 0.3,
+        "head/head-round": 0.25,
+        "mouth/mouth-scale-horiz": -0.15,
+        "eyebrows/eyebrows-trans": 0.15,
+        "neck/neck-scale-horiz": -0.4,
+    },
+    "old": {
+        "eyes/eye-bag": 0.5,
+        "eyes/eye-height2": -0.2,
+        "mouth/mouth-laugh-lines": 0.6,
+        "mouth/mouth-upperlip-volume": -0.35,
+        "mouth/mouth-lowerlip-volume": -0.2,
+        "mouth/mouth-angles": -0.15,
+        "cheek/cheek-volume": -0.2,
+        "cheek/cheek-inner": -0.25,
+        "neck/neck-double": 0.3,
+        "nose/nose-scale-vert": 0.2,
+        "nose/nose-volume": 0.15,
+        "ears/ear-scale": 0.3,
+        "head/head-age": 0.45,
+    },
+    "african": {
+        "nose/nose-width3": 0.25,
+        "nose/nose-flaring": 0.2,
+        "nose/nose-scale-depth": -0.1,
+        "mouth/mouth-upperlip-volume": 0.25,
+        "mouth/mouth-lowerlip-volume": 0.25,
+        "mouth/mouth-scale-depth": 0.1,
+    },
+    "asian": {
+        "eyes/eye-epicanthus": 0.45,
+        "eyes/eye-corner2": 0.2,
+        "eyes/eye-height2": -0.2,
+        "nose/nose-scale-depth": -0.15,
+        "cheek/cheek-bones": 0.25,
+        "head/head-round": 0.15,
+        "eyebrows/eyebrows-trans": 0.1,
+    },
+    "european": {
+        "nose/nose-scale-depth": 0.15,
+        "nose/nose-hump": 0.15,
+        "nose/nose-width1": -0.15,
+        "nose/nose-width2": -0.2,
+        "mouth/mouth-upperlip-volume": -0.1,
+    },
+}
+"""What a gender, an age and an ancestry bring beside their own shapes, at their full share."""
+
+
 def spread(key: str) -> float:
     """Standard deviation of a slider in the population before traits."""
     leaf = key.rsplit("/", 1)[1]
@@ -126,18 +217,26 @@ class Proportions:
         self.one_sided = one_sided
         self.spread = np.array([spread(key) for key in keys], np.float32)
         self.mean = np.array([MEANS.get(key, 0.0) for key in keys], np.float32)
-        number = {key: k for k, key in enumerate(keys)}
-        self.traits = np.zeros((len(TRAITS), len(keys)), np.float32)
-        for row, moved in zip(self.traits, TRAITS.values()):
-            for key, amount in moved.items():
-                row[number["l/" + key]] = amount
+        self.traits = self._rows(TRAITS, keys)
+        self.shifts = dict(zip(SHIFTS, self._rows(SHIFTS, keys)))
 
-    def sample(self, random: np.random.Generator) -> Array:
-        """Sliders [K] of one person, in -LIMIT..LIMIT, around the means."""
+    @staticmethod
+    def _rows(table: Mapping[str, Mapping[str, float]], keys: list[str]) -> Array:
+        """A table of named sliders as an array [rows, K]."""
+        out = np.zeros((len(table), len(keys)), np.float32)
+        for row, moved in zip(out, table.values()):
+            for key, amount in moved.items():
+                row[keys.index("l/" + key)] = amount
+        return out
+
+    def sample(self, random: np.random.Generator, shares: Mapping[str, float]) -> Array:
+        """Sliders [K] of one person, in -LIMIT..LIMIT, around the means; shares 0..1 of the groups in SHIFTS."""
         distinct = np.exp(random.normal(0, DISTINCT))
         own = random.standard_t(TAIL, len(self.spread)) * self.spread
         value = (own + random.normal(0, 0.7, len(self.traits)) @ self.traits) * distinct
         value = np.where(self.one_sided, np.abs(value), value) + self.mean
+        for name, share in shares.items():
+            value = value + share * self.shifts[name]
         over = np.maximum(np.abs(value) - SOFT, 0)
         room = LIMIT - SOFT
         bent = np.minimum(np.abs(value), SOFT) + room * (1 - np.exp(-over / room))
