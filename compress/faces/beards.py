@@ -12,6 +12,7 @@ from compress.faces.atlas import Bytes
 from compress.faces.head import Head
 from compress.faces.headwear import Sheet
 from compress.faces.painting import blur, noise, quantise
+from compress.faces.patches import ear_share
 from compress.faces.raster import vertex_normals
 
 Array = npt.NDArray[np.float32]
@@ -79,7 +80,7 @@ class Barber:
     def __init__(self, head: Head) -> None:
         self.head = head
         self.normals = vertex_normals(head.mean, head.faces["body"])
-        bare = 1 - np.clip(lips_at(head) * 2.0, 0, 1)
+        bare = (1 - np.clip(lips_at(head) * 2.0, 0, 1)) * (1 - ear_share(head))
         self.density = {style: grows(style, head.mean, head) * bare for style in BEARDS}
         self.uv = np.zeros((head.count, 2), np.float32)
         self.uv[head.faces["body"].ravel()] = head.body_uv[head.body_uv_faces.ravel()]
