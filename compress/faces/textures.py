@@ -90,11 +90,11 @@ def lash(seed: int) -> Bytes:
     step = np.arange(60) / 60
     for _ in range(60):
         for up in (0, 1):
-            x0, length = random.random(), random.uniform(0.25, 0.48) * (1 if up else 0.4)
+            x0, length = random.random(), random.uniform(0.25, 0.48) * (1 if up else 0.3)
             slant = random.normal(0, 0.03) + 0.08 * (x0 - 0.5)
             x = ((x0 + slant * step + 0.03 * step**2 * np.sign(x0 - 0.5)) * size).astype(int) % size
             y = ((1 - (0.5 + length * step * (1 if up else -1))) * size).astype(int).clip(0, size - 1)
-            alpha[y, x] = np.maximum(alpha[y, x], (1 - step**2 * 0.8) * (1 if up else 0.35))
+            alpha[y, x] = np.maximum(alpha[y, x], (1 - step**2 * 0.8) * (1 if up else 0.14))
     v = 1 - (np.arange(size, dtype=np.float32)[:, None] + 0.5) / size
     line = np.where(v > 0.5, np.exp(-(((v - 0.5) / 0.07) ** 2)) * 0.85, np.exp(-(((v - 0.5) / 0.03) ** 2)) * 0.2)
     alpha = np.clip(blur(alpha, 0.5) * 1.3 + line, 0, 1)

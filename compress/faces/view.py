@@ -146,7 +146,8 @@ def draw_hairs(
     """Blend brows and lashes over the shaded samples, in place; their colour follows the light on the skin below."""
     gain = np.ones(MATERIALS, np.float32)
     gain[BROW] = 0.85
-    gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 0.7)
+    mascara = 1 + 0.5 * person.wear.make_up.liner
+    gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 0.7) * mascara
     through = cover(screen, *mesh, flat, textures, depth, gain)
     under = (label == SKIN + 1) | (label == TEETH + 1) | (label == HAIR + 1)
     touched = ((through[..., 0] < 1) | (through[..., 1] < 1)) & (label > 0) & ~np.isin(label, OVER_HAIRS)
