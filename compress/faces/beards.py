@@ -14,6 +14,7 @@ from compress.faces.headwear import Sheet
 from compress.faces.painting import blur, noise, quantise
 from compress.faces.patches import ear_share
 from compress.faces.raster import vertex_normals
+from compress.faces.uv_layout import ISLANDS
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -81,16 +82,20 @@ class Barber:
         self.head = head
         self.normals = vertex_normals(head.mean, head.faces["body"])
         bare = (1 - np.clip(lips_at(head) * 2.0, 0, 1)) * (1 - ear_share(head))
-        self.density = {style: grows(style, head.mean, head) * bare for style in BEARDS}
         self.uv = np.zeros((head.count, 2), np.float32)
         self.uv[head.faces["body"].ravel()] = head.body_uv[head.body_uv_faces.ravel()]
+        outside = ISLANDS[0][1]
+        bare = bare * (self.uv[:, 0] <= outside[2])
+        self.density = {style: grows(style, head.mean, head) * bare for style in BEARDS}
+        u = head.body_uv[head.body_uv_faces, 0]
+        self.outer = head.faces["body"][(u <= outside[2]).all(1)]
 
     def grow(self, style: str, fullness: float) -> Sheet | None:
         """Shells of a style at a fullness 0..1; None where the beard is too thin for them. Its uv are of the body."""
         if fullness < LEAST_SHELL:
             return None
-        density, body = self.density[style], self.head.faces["body"]
-        used, faces = np.unique(body[(density[body] > 0.02).any(1)], return_inverse=True)
+        density, outer = self.density[style], self.outer
+        used, faces = np.unique(outer[(density[outer] > 0.02).any(1)], return_inverse=True)
         triangles = faces.reshape(-1, 3).astype(np.int32)
         local = density[used]
         marks = self.head.mean[self.head.landmarks]

@@ -107,7 +107,7 @@ def shading_numbers(person: Person, lighting: Lighting, clothes: Clothes, film: 
     """Scalars for the shading kernel, but for the shadow map's."""
     n = np.zeros(NUMBERS, np.float32)
     look = style.look if style else None
-    stubble = 0.35 * person.stubble
+    stubble = 0.45 * person.stubble
     n[shading.SOFTNESS] = max(3.5, lighting.softness * look.softness) if look else lighting.softness
     n[shading.SUIT], n[shading.TIED], n[shading.LAPEL] = clothes.suit, clothes.tie, clothes.lapel
     n[shading.BEARD] = min(0.95, max(person.beard * 0.95, stubble * (0.25 if look else 1)))
