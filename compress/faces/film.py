@@ -65,7 +65,8 @@ FILMS: dict[str, Stock] = {
 class Film:
     """What the camera adds to the photo-like view; gloss of the skin belongs to the day, too.
 
-    kind: its name. exposure: in logarithms. white_balance: gains [3]. paper: colour [3] of the print, 1 for none. motion: shake (x, y) in pixels at a size of 200. The rest as in Stock.
+    kind: its name. exposure: in logarithms. white_balance: gains [3]. paper: colour [3] of the print, 1 for none.
+    motion: shake (x, y) in pixels at a size of 200. The rest as in Stock.
     """
 
     exposure: float
