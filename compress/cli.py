@@ -1,4 +1,4 @@
-"""The command `kcompress`: run, plan, verify, compare, calibrate, schema, render, stylize.
+"""The command `kcompress`: run, plan, verify, compare, calibrate, schema, assess, render, stylize.
 
 Flags never repeat a field of the recipe; a variant is another YAML file. Exit codes: 0 all gates passed, 1 a gate
 failed or is undecided, 2 bad input, 3 a stage failed. Errors of ours and of the system leave as one sentence, never as
@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help=summary, description=summary)
     schema.add_argument("of", nargs="?", choices=("recipe", "verdict"), default="recipe", help="default: recipe")
     schema.set_defaults(command=_schema)
+    _assessment(commands)
     _pictures(commands)
     return root
 
@@ -121,6 +122,19 @@ def _verification(commands: Commands) -> None:
     compare.add_argument("--markdown", type=Path, metavar="FILE", help="write a summary for a job's page to this file")
     compare.add_argument("--fail-on-worse", action="store_true", help="exit with 1 if anything got worse")
     compare.set_defaults(command=_compare)
+
+
+def _assessment(commands: Commands) -> None:
+    summary = "measure a teacher on photographs: identity, style, geometry, sharpness, steadiness, 3D consistency"
+    assess = commands.add_parser("assess", help=summary, description=summary)
+    assess.add_argument("teacher", metavar="TEACHER", help="a shipped teacher or a .safetensors file")
+    assess.add_argument("--photos", nargs="+", required=True, metavar="DIR", help="folders of photographs")
+    assess.add_argument("--facts", default="", metavar="CSV", help="who is in them: columns file, person, skin, ...")
+    assess.add_argument("--style", action="append", default=[], metavar="NAME", help="one style; default: all it has")
+    text = "rendered cartoons to compare with (default: 320)"
+    assess.add_argument("--rendered", type=_whole(16, 100_000), default=320, metavar="N", help=text)
+    assess.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder; photos and renders are reused")
+    assess.set_defaults(command=_assess)
 
 
 def _pictures(commands: Commands) -> None:
@@ -249,6 +263,17 @@ def _render(options: argparse.Namespace) -> int:
 
     render_sheet(options.count, options.size, options.seed, options.out, styles=options.styles or tuple(STYLES))
     return EXIT_PASSED
+
+
+def _assess(options: argparse.Namespace) -> int:
+    from compress.context import Progress
+    from compress.planning.assessment import assessment_plan
+    from compress.run import run
+
+    names = ("teacher", "photos", "facts", "style", "rendered", "out")
+    code = run(assessment_plan(**{name: getattr(options, name) for name in names}), options.out.parent, Progress())
+    print((options.out / "assessment.md").read_text(encoding="utf-8"))
+    return code
 
 
 def _stylize(options: argparse.Namespace) -> int:

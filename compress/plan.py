@@ -22,14 +22,19 @@ from compress.planning.estimate import seconds_of
 from compress.planning.reading import load
 from compress.planning.survey import Survey, survey
 from compress.recipe import (
+    Assessment,
+    AssessSettings,
+    AssessStep,
     DistillStep,
     Gate,
     InputSettings,
     MotionStep,
     PairStep,
     Recipe,
+    RenderStep,
     ReportStep,
     Section,
+    Style,
     TeacherRecipe,
     TeachStep,
     TierSettings,
@@ -65,6 +70,8 @@ STAGES: dict[str, Stage] = {
     "report": Stage("compress.stages.report:run", version=2),
     "pairs": Stage("compress.stages.pairs:run"),
     "teach": Stage("compress.stages.teach:run", seeded=True),
+    "renders": Stage("compress.stages.renders:run"),
+    "assess": Stage("compress.stages.assess:run"),
 }
 
 
@@ -129,8 +136,10 @@ def make_plan(found: Survey, path: Path) -> Plan:
     builder = Builder(found)
     if isinstance(found.recipe, Recipe):
         _compression(builder, found.recipe)
-    else:
+    elif isinstance(found.recipe, TeacherRecipe):
         _training(builder, found.recipe)
+    else:
+        _assessment(builder, found.recipe)
     return Plan(found.recipe.name, path, tuple(builder.steps.values()))
 
 
@@ -251,6 +260,30 @@ def _training(builder: Builder, recipe: TeacherRecipe) -> None:
         builder.add("photos", "inputs", settings, {}, f"{photographs} images", images=photographs)
         read["photos"] = "photos"
     builder.add("teach", "teach", TeachStep(**shown, styles=styles), read, f"{images} images")
+    if training.assess is not None:
+        _assess(builder, training.assess, max(phase.size for phase in training.phases), styles)
+
+
+def _assessment(builder: Builder, told: Assessment) -> None:
+    _assess(builder, told.assess, told.size, told.styles, told.teacher)
+
+
+def _assess(builder: Builder, told: AssessSettings, size: int, styles: tuple[Style, ...], teacher: str = "") -> None:
+    """The steps that measure a teacher: the one at the path `teacher`, or the one that the recipe has trained."""
+    photographs = builder.found.photos.get("assess", 0)
+    pictures = InputSettings(size=size, rendered=0, rendered_seed=0, photos=told.photos, facts=told.facts)
+    builder.add("assess-photos", "inputs", pictures, {}, f"{photographs} images", images=photographs)
+    seed = told.rendered_seed
+    renders = RenderStep(
+        size=size, styles=styles, rendered=told.rendered, seed=seed, turns=told.turns, frames=told.frames
+    )
+    rendered = (told.rendered + told.turns * told.frames) * (1 + len(styles))
+    builder.add("assess-renders", "renders", renders, {}, f"{told.rendered} pairs, {told.turns} turns", rendered)
+    shown = {name: value for name, value in told if name in AssessStep.model_fields}
+    settings = AssessStep(**shown, teacher=teacher, styles=styles, seed=seed)
+    read = {"photos": "assess-photos", "renders": "assess-renders"} | ({} if teacher else {"teacher": "teach"})
+    drawn = (photographs + told.shifted + told.drawn_renders + told.turns * told.frames) * len(styles)
+    builder.add("assess", "assess", settings, read, f"{photographs} photographs", drawn)
 
 
 @dataclass

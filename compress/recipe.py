@@ -44,6 +44,10 @@ Gate = Literal[
     "parameters", "size_bytes", "latency_ms", "latency_p95_ms", "peak_memory_bytes", "int8_speedup",
     "int8_core_speedup",
 ]  # fmt: skip
+Measure = Literal[
+    "identity_rank1", "identity_margin", "worst_group_rank1", "style_kid_share", "eye_opening_ratio", "haar_ratio",
+    "shift_ratio",
+]  # fmt: skip
 Style = Literal["fairy-tale", "moonlight", "toy"]
 STYLES: tuple[Style, ...] = get_args(Style)
 """Those of the renderer, which this module must not load; a test compares both."""
@@ -285,6 +289,23 @@ class UnpairedSettings(Section):
     )
 
 
+class AssessSettings(Section):
+    """What a trained teacher is measured on: photographs, and rendered people whom no training has seen."""
+
+    photos: tuple[str, ...] = Field(min_length=1, description="folders of photographs, relative to the recipe")
+    facts: str = Field(default="", description="CSV of people and groups in the photographs; empty is none")
+    rendered: Annotated[int, Field(ge=16, le=100_000, description="rendered pairs: cartoons to compare with")] = 320
+    rendered_seed: Seed = 900
+    drawn_renders: Count = Field(default=64, description="of the rendered photos, those that are stylised too")
+    shifted: Count = Field(default=64, description="photographs that are drawn shifted as well")
+    turns: Annotated[int, Field(ge=0, le=1_000, description="rendered heads that turn")] = 6
+    frames: Annotated[int, Field(ge=2, le=100, description="frames of each turn")] = 6
+    sheet: Annotated[int, Field(ge=1, le=600, description="faces on the sheet")] = 60
+    bounds: dict[Measure, GateSettings] = Field(
+        default={}, description="bounds other than those of `judging.assessment`; they stop nothing"
+    )
+
+
 class TrainingSettings(Section):
     """A teacher's training: multi-task, multi-scale, in phases."""
 
@@ -301,6 +322,7 @@ class TrainingSettings(Section):
     unpaired: UnpairedSettings | None = Field(
         default=None, description="mixed training; absent is rendered pairs alone"
     )
+    assess: AssessSettings | None = Field(default=None, description="measures the result; absent is no such step")
 
 
 class TeacherRecipe(Section):
@@ -309,6 +331,17 @@ class TeacherRecipe(Section):
     name: Name
     seed: Seed = 0
     training: TrainingSettings
+
+
+class Assessment(Section):
+    """A teacher that is there already, to be measured: what `kcompress assess` is told."""
+
+    name: str
+    seed: Seed = 0
+    teacher: str = Field(description="path of a .safetensors file")
+    size: Size
+    styles: tuple[Style, ...] = Field(min_length=1)
+    assess: AssessSettings
 
 
 class DistillStep(DistillSettings):
@@ -375,3 +408,26 @@ class TeachStep(Section):
     curve: Count = 0
     initial: str
     unpaired: UnpairedSettings | None = None
+
+
+class RenderStep(Section):
+    """What the renders stage is told."""
+
+    size: Size
+    styles: tuple[Style, ...]
+    rendered: int
+    seed: Seed
+    turns: int
+    frames: int
+
+
+class AssessStep(Section):
+    """What the assess stage is told; photographs, renders and mostly the teacher come as artifacts."""
+
+    teacher: str = Field(default="", description="path of a .safetensors file; empty is the artifact")
+    styles: tuple[Style, ...]
+    seed: Seed
+    drawn_renders: int
+    shifted: int
+    sheet: int
+    bounds: dict[Measure, GateSettings]

@@ -63,7 +63,8 @@ def _folders(document: Document, section: str) -> list[str]:
 
 def _leaks(document: Document) -> Iterator[Conflict]:
     for known, kept_apart in ((("inputs", "rendered_seed"), ("test", "rendered_seed")),
-                              (("training", "pairs", "seed"), ("training", "validation", "seed"))):  # fmt: skip
+                              (("training", "pairs", "seed"), ("training", "validation", "seed")),
+                              (("training", "pairs", "seed"), ("training", "assess", "rendered_seed"))):  # fmt: skip
         seed = _number(document, kept_apart)
         if seed is not None and seed == _number(document, known):
             way_out = "the same faces would be learned and judged; choose another seed"

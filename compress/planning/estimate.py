@@ -23,7 +23,8 @@ from compress.recipe import (
 SIZE = 128
 """Pixels a side of the pictures that the rates below belong to."""
 IMAGE_SECONDS: Mapping[str, float] = {
-    "inputs": 0.04, "targets": 0.12, "features": 0.05, "motion": 0.12, "verify": 0.06, "pairs": 0.06
+    "inputs": 0.04, "targets": 0.12, "features": 0.05, "motion": 0.12, "verify": 0.06, "pairs": 0.06,
+    "renders": 0.06, "assess": 0.2
 }  # fmt: skip
 """Per picture of 128 px; they grow with the number of pixels."""
 COMPOSITOR_SECONDS = 0.005

@@ -16,13 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from compress.errors import RecipeError
+from compress.errors import InputError, RecipeError
 from compress.judging.gates import FEWEST_IMAGES, GATES
 from compress.planning import teacher_files
 from compress.planning.document import Place
 from compress.planning.estimate import core_macs
 from compress.planning.reading import AnyRecipe, Source
-from compress.recipe import InputSettings, Recipe, TeacherRecipe, TeacherSettings, TierSettings
+from compress.recipe import (
+    Assessment,
+    AssessSettings,
+    InputSettings,
+    Recipe,
+    TeacherRecipe,
+    TeacherSettings,
+    TierSettings,
+)
 
 # The endings that compress.photographs.photos reads; that module imports OpenCV, so a test compares the two.
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"})
@@ -40,7 +48,7 @@ Pictures = TypeVar("Pictures", bound=InputSettings)
 class Survey:
     """`recipe` with absolute paths; `fingerprints` of the contents by path; number of `photos` by section."""
 
-    recipe: AnyRecipe
+    recipe: AnyRecipe | Assessment
     fingerprints: Mapping[str, str]
     photos: Mapping[str, int]
 
@@ -52,6 +60,16 @@ def survey(source: Source) -> Survey:
     if look.findings:
         raise RecipeError(source.path, [source.problem(place, sentence) for place, sentence in look.findings])
     return Survey(recipe, look.fingerprints, look.photos)
+
+
+def survey_assessment(told: Assessment, root: Path) -> Survey:
+    """The same for a teacher that is there already; paths are relative to `root`. Raises InputError."""
+    look = _Look(root)
+    assess = _assessed(look, told.assess, ())
+    teacher = look.weights(("teacher",), told.teacher)
+    if look.findings:
+        raise InputError("; ".join(sentence for _, sentence in look.findings))
+    return Survey(told.model_copy(update={"teacher": teacher, "assess": assess}), look.fingerprints, look.photos)
 
 
 def photo_files(folder: Path) -> list[Path]:
@@ -213,9 +231,29 @@ def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
         folders = [look.folder(("training", "unpaired", "photos", i), t, pictures=True) for i, t in enumerate(named)]
         unpaired = training.unpaired.model_copy(update={"photos": tuple(folders)})
         training = training.model_copy(update={"unpaired": unpaired})
+    if training.assess is not None:
+        learned = training.unpaired.photos if training.unpaired is not None else ()
+        training = training.model_copy(update={"assess": _assessed(look, training.assess, learned)})
     if initial:
         training = training.model_copy(update={"initial": look.teacher(("training", "initial"), initial)})
     return recipe.model_copy(update={"training": training})
+
+
+def _assessed(look: _Look, settings: AssessSettings, learned: Sequence[str]) -> AssessSettings:
+    """The photographs that a teacher is measured on: none that it has `learned` from."""
+    place: Place = ("training", "assess")
+    before = look.photos.get("training", 0)
+    folders = [look.folder((*place, "photos", i), text, pictures=True) for i, text in enumerate(settings.photos)]
+    look.photos["assess"] = look.photos.get("training", 0) - before
+    look.photos["training"] = before
+    for index, folder in enumerate(folders):
+        for other in learned:
+            if Path(folder).is_relative_to(other) or Path(other).is_relative_to(folder):
+                way_out = "the same faces would be learned and judged; keep the two apart"
+                sentence = f"{folder} and {other} of training.unpaired.photos share pictures; {way_out}"
+                look.findings.append(((*place, "photos", index), sentence))
+    facts = look.file((*place, "facts"), settings.facts, ".csv")
+    return settings.model_copy(update={"photos": tuple(folders), "facts": facts})
 
 
 def _pictures(look: _Look, section: str, settings: Pictures) -> Pictures:

@@ -10,6 +10,7 @@
     distribution  two sets of images: KID and its noise floor, diversity
     identity      is it still the same person
     steadiness    two pictures that should agree: changed photos, frames of a video
+    consistency   frames of a head that turns, against the true flow
     latency       time of several callables, measured in turns
 
 Which of them gate a release is `judging.gates`; reading files and running models is `compress.stages.verify`. Not

@@ -1,0 +1,207 @@
+"""Puts an assessment together from what its stage stored: rows for every style, groups, remarks, and a record of all.
+
+Numbers of all pictures are read at once (a few kilobytes each), pictures one turn or batch at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.judging import assessment, assessment_rows
+from compress.judging.assessment import PHOTOGRAPHS, RENDERS, Bound, Row
+from compress.judging.facts import CATEGORIES
+from compress.judging.metrics import consistency, identity, intervals, steadiness
+from compress.judging.metrics.estimate import Estimate
+from compress.networks import face_points
+from compress.photographs.alignment import inverse, resample
+from compress.shards import Shards
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.floating]
+Table = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What an assessment has on disk: photographs, rendered pairs and turns, what was drawn and described of them."""
+
+    photos: Shards
+    pairs: Shards
+    turns: Shards
+    drawn: Path
+    described: Path
+    styles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """All rows, remarks for people, and everything as data."""
+
+    rows: Sequence[Row]
+    remarks: Sequence[str]
+    record: Mapping[str, Any]
+
+    def summary(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Value and state by style and measure, of the rows with a bound."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in self.rows:
+            if row.state:
+                cell = {"value": assessment.as_dict(row)["value"], "state": row.state}
+                found.setdefault(row.style, {})[row.measure] = cell
+        return found
+
+
+def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed:
+    """Rows of every style on photographs and on renders, with groups, turns and how far the points can be trusted."""
+    rows: list[Row] = []
+    groups: dict[str, list[dict[str, Any]]] = {}
+    people = _people(stored.photos)
+    rendered = {"person": np.array([f"render-{row}" for row in range(len(stored.pairs))], "S64")}
+    cartoons = Shards(stored.described / "cartoons")
+    check = cartoons.read(range(len(cartoons)), ["opening", "opening_true"])
+    for number, style in enumerate(stored.styles):
+        wanted: Table = {name: column[:, number] for name, column in
+                         cartoons.read(range(len(cartoons)), ["feature", "haar", "haar_face"]).items()} | rendered  # fmt: skip
+        for part, who in ((PHOTOGRAPHS, people), (RENDERS, rendered)):
+            photo, drawn = _described(stored.described / part, number, who)
+            if len(photo["person"]) < 4:
+                continue
+            found = assessment_rows.style_rows(photo, drawn, wanted, seed)
+            if part == PHOTOGRAPHS:
+                hits = identity.rank1(*(np.asarray(t["identity"], np.float64) for t in (photo, drawn)),
+                                      photo["person"], gallery=len(photo["person"]))  # fmt: skip
+                shares = dict(assessment_rows.group_shares(hits, people))
+                groups[style] = [{"group": name, **share.as_dict()} for name, share in shares.items()]
+                if (worst := assessment_rows.worst_group(shares)) is not None:
+                    found["worst_group_rank1"] = worst
+                if (steady := shift_ratio(stored, number, seed)) is not None:
+                    found["shift_ratio"] = steady
+            else:
+                found |= turning(stored, number, seed)
+            rows += [assessment.judge(style, part, name, estimate, bounds) for name, estimate in found.items()]
+    openings = {style: _opening_check(check, number) for number, style in enumerate(stored.styles)}
+    record = {
+        "styles": list(stored.styles),
+        "photographs": {"images": len(stored.photos), "people": len(np.unique(people["person"]))},
+        "renders": {"pairs": len(stored.pairs), "turning_frames": len(stored.turns)},
+        "rows": [assessment.as_dict(row) for row in rows],
+        "groups": groups,
+        "eye_opening_of_renders": openings,
+        "face_points": face_points.SHA256,
+    }
+    return Assessed(rows, list(_remarks(stored, people, groups, openings)), record)
+
+
+def _people(photos: Shards) -> Table:
+    return dict(photos.read(range(len(photos)), ["person", *CATEGORIES]))
+
+
+def _described(folder: Path, number: int, who: Table) -> tuple[Table, Table]:
+    """Tables of the photos and of what was drawn of them in style `number`, row by row."""
+    shards = Shards(folder)
+    columns = shards.read(range(len(shards)))
+    person = {name: column[: len(shards)] for name, column in who.items()}
+    photo, drawn = ({name: column[:, at] for name, column in columns.items()} for at in (0, 1 + number))
+    return photo | person, drawn | person
+
+
+def shifted(photos: Bytes, rows: NDArray[np.int64], seed: int) -> Bytes:
+    """The photos [N, S, S, 3] of these rows, each shifted by its own 2 px."""
+    size = photos.shape[1]
+    return np.stack([resample(p, assessment_rows.shift_matrix(seed, int(r)), size) for p, r in zip(photos, rows)])
+
+
+def shift_ratio(stored: Stored, number: int, seed: int) -> Estimate | None:
+    """Mean |T(S x) - S T(x)| over mean |S^-1 S x - x|, S a shift by 2 px in any direction; None if nothing was shifted.
+
+    A photo commutes with S exactly, so the photo's own error is what being resampled costs it: S there and back.
+    """
+    moved = Shards(stored.drawn / "shifted")
+    if not len(moved):
+        return None
+    still = Shards(stored.drawn / PHOTOGRAPHS)
+    errors: list[tuple[float, float]] = []
+    for place in range(len(moved)):
+        sample = moved.read([place])
+        row = int(sample["row"][0])
+        matrix = assessment_rows.shift_matrix(seed, row)
+        image, photo = still.read([row], ["image"])["image"][:, number], stored.photos.read([row], ["photo"])["photo"]
+        back = np.stack([resample(shifted(photo, np.array([row]), seed)[0], inverse(matrix), photo.shape[1])])
+        identity_matrix = np.eye(2, 3)[None]
+        own = steadiness.equivariance_error(back, photo, identity_matrix)[0]
+        errors.append((steadiness.equivariance_error(sample["image"][:, number], image, matrix[None])[0], own))
+    person = stored.photos.read(moved.read(range(len(moved)), ["row"])["row"].astype(np.int64), ["person"])["person"]
+    drawn, own_errors = np.array(errors).T
+    found = intervals.ratio(drawn, own_errors, seed, person)
+    return replace(found, note=f"{drawn.mean():.2f} of {own_errors.mean():.2f} levels")
+
+
+def turning(stored: Stored, number: int, seed: int) -> dict[str, Estimate]:
+    """turn_ratio and turn_residual_px of a style, by turning people; empty without turns.
+
+    The frames drawn are compared along the true flow of the cartoon render in that style, the photo's along its own;
+    what the render itself has stands in the notes.
+    """
+    if not len(stored.turns):
+        return {}
+    drawn = Shards(stored.drawn / "turns")
+    numbers = stored.turns.read(range(len(stored.turns)), ["turn"])["turn"]
+    parts: list[Floats] = []
+    people: list[int] = []
+    for turn in np.unique(numbers):
+        places = np.flatnonzero(numbers == turn)
+        sample = stored.turns.read(places, ["photo", "cartoon", "flow", "visible"])
+        flow, visible = sample["flow"], sample["visible"]
+        own = flow[:, 1 + number], visible[:, 1 + number]
+        images = drawn.read(places, ["image"])["image"][:, number]
+        films = ((images, *own), (sample["photo"], flow[:, 0], visible[:, 0]), (sample["cartoon"][:, number], *own))
+        columns = [measure(*film) for measure in _TURNED for film in films]
+        parts.append(np.stack(columns, axis=1))
+        people += [int(turn)] * (len(places) - 1)
+    table, clusters = np.concatenate(parts), np.array(people)
+    known = np.isfinite(table).all(axis=1)
+    if not known.any():
+        return {}
+    table, clusters = table[known], clusters[known]
+    error, photo, cartoon, left, left_photo, left_cartoon = table.T
+    ratio, residual = intervals.ratio(error, photo, seed, clusters), intervals.mean(left, seed, clusters)
+    levels = f"{error.mean():.2f} levels, photo {photo.mean():.2f}, cartoon render {cartoon.mean():.2f}"
+    pixels = f"photo {left_photo.mean():.2f}, cartoon render {left_cartoon.mean():.2f}"
+    return {"turn_ratio": replace(ratio, note=levels), "turn_residual_px": replace(residual, note=pixels)}
+
+
+_TURNED = (consistency.turning_error, consistency.residual_motion)
+
+
+def _opening_check(check: Mapping[str, NDArray[Any]], number: int) -> dict[str, float]:
+    """Eye opening of cartoon renders over that of their photos, as it is found and as it is."""
+    found, true = (check[name].astype(np.float64).mean(axis=0) for name in ("opening", "opening_true"))
+    relation = float(np.corrcoef(check["opening"][:, 1 + number], check["opening_true"][:, 1 + number])[0, 1])
+    return {
+        "found": float(found[1 + number] / found[0]),
+        "true": float(true[1 + number] / true[0]),
+        "correlation": relation,
+    }
+
+
+def _remarks(
+    stored: Stored, people: Table, groups: Mapping[str, list[dict[str, Any]]], openings: Mapping[str, dict[str, float]]
+) -> Iterator[str]:
+    yield f"{len(stored.photos)} photographs of {len(np.unique(people['person']))} people; rank-1 among all of them."
+    yield f"{len(stored.pairs)} cartoon renders a style stand for what it looks like (KID, sharpness)."
+    yield (
+        f"Shifts: mean |T(S x) - S T(x)| over mean |S^-1 S x - x| (the photo shifted there and back), "
+        f"{len(Shards(stored.drawn / 'shifted'))} photographs, each by 2 px in a direction of its own."
+    )
+    for style, check in openings.items():
+        found = f"found {check['found']:.2f} times, true {check['true']:.2f}, correlation {check['correlation']:.2f}"
+        yield f"Eye opening of {style} renders against their photos: {found}."
+    for style, shares in groups.items():
+        told = "; ".join(f"{share['group']} {share['value']:.3f}" for share in shares)
+        yield f"Groups in {style}, rank-1: {told or 'none is known; name a CSV in facts'}."
