@@ -1,0 +1,262 @@
+"""Trains a teacher for each recipe of recipes/ablations and each seed, and tables what every part is worth.
+
+All runs share one set of rendered pairs and one of photographs, see the same images in the same order, and go through
+the product's own pipeline, one after the other on one thread; what was finished or begun before is gone on with.
+The mixed arms learn from photographs and are left out without `--photos`. On `--portraits`, which no run learned from,
+every arm is measured. Spread is half the distance between the least and the greatest of the seeds. No claim is made
+beyond this scale: see docs/ablations.md.
+
+    python benchmarks/ablations.py runs --photos portraits/train --portraits portraits/val
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import teachers
+from compress import networks
+from compress.artifact import Artifact, write_json, write_text
+from compress.context import Context, Progress
+from compress.errors import InputError
+from compress.judging.metrics.distribution import kid
+from compress.judging.metrics.steadiness import MARGIN
+from compress.plan import Plan, make_plan
+from compress.planning.reading import load
+from compress.planning.survey import survey
+from compress.recipe import InputSettings, TeacherRecipe
+from compress.run import carry_out
+from compress.shards import Shards
+from compress.shrinking import macs
+from compress.stages import inputs, teach
+from compress.teaching import curve
+from compress.training.batches import to_picture
+from compress.training.losses import haar
+
+RECIPES = Path(__file__).parent.parent / "recipes" / "ablations"
+BASELINE = "baseline"
+FAMILY = "ablations"
+PORTRAITS = 128
+"""Most portraits measured, evenly out of the folder."""
+BATCH = 32
+Bytes = NDArray[np.uint8]
+Numbers = dict[str, float]
+Curve = Sequence[tuple[int, float]]
+"""(images seen, error)."""
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "macs": ("M MACs", "{:.1f}"),
+    "l1": ("L1 x 1000", "{:.2f}"),
+    "share": ("L1, % of baseline's", "{:.1f}"),
+    "psnr_db": ("PSNR, dB", "{:.2f}"),
+    "flow_px": ("flow, px", "{:.3f}"),
+    "reaches": ("images to baseline's L1", "{:.0f}"),
+    "reached": ("baseline's images to this L1", "{:.0f}"),
+    "rank1": ("rank-1", "{:.2f}"),
+    "margin": ("identity margin", "{:.3f}"),
+    "steadiness": ("unsteadiness", "{:.2f}"),
+    "kid": ("KID, share", "{:.2f}"),
+    "sharpness": ("sharpness", "{:.2f}"),
+}
+"""Of the table: name in the results -> heading and format."""
+
+
+def names(folder: Path = RECIPES) -> list[str]:
+    """The arms, the baseline first."""
+    return sorted((path.stem for path in folder.glob("*.yaml")), key=lambda name: (name != BASELINE, name))
+
+
+def planned(path: Path, seed: int, photos: Path | None) -> Plan | None:
+    """The plan of a recipe with another seed and other photographs; None if it needs some and there are none."""
+    source = load(path)
+    recipe = source.recipe
+    if not isinstance(recipe, TeacherRecipe):
+        raise InputError(f"{path}: compresses a teacher; ablations train teachers, name such a recipe")
+    training = recipe.training
+    if training.unpaired is not None:
+        if photos is None:
+            return None
+        unpaired = training.unpaired.model_copy(update={"photos": (str(photos.resolve()),)})
+        training = training.model_copy(update={"unpaired": unpaired})
+    recipe = recipe.model_copy(update={"seed": seed, "training": training})
+    plan = make_plan(survey(replace(source, recipe=recipe)), path)
+    return replace(plan, name=FAMILY)  # one folder for all, so that pairs and photographs are made once
+
+
+def measured(artifact: Artifact, pairs: Shards, portraits: Shards | None) -> Numbers:
+    """What a trained teacher is worth, on validation pairs and on portraits if there are any."""
+    (numbers,) = artifact.manifest["numbers"]["styles"].values()
+    network = teachers.load(artifact.path / teach.WEIGHTS)
+    side = network.architecture.size
+    example = torch.zeros(1, 3, side, side)
+    found = {name: float(numbers[name]) for name in ("l1", "psnr_db", "flow_px")}
+    if portraits is not None and len(portraits):
+        cartoons = pairs.read(range(len(pairs)), ["cartoon"])["cartoon"][:, 0]
+        found |= on_portraits(network, resized(cartoons, side), portraits, side)
+    return found | {"macs": macs.count(network.fuse(), example).total / 1e6}
+
+
+@torch.no_grad()
+def on_portraits(network: teachers.KStyleGAN, cartoons: Bytes, portraits: Shards, side: int) -> Numbers:
+    """Of real faces ``[N, side, side, 3]``: identity by SFace, steadiness, KID by Lite0, Haar energy.
+
+    rank1: share of results whose own photo is the likest of all. margin: cosine to the own photo less the mean to
+    others'. steadiness: mean change, in levels of 255, between the result of a photo moved by one pixel each way and
+    the result moved. kid: to cartoon renders, as a share of the photos' own. sharpness: over that of cartoon renders.
+    """
+    chosen = np.unique(np.linspace(0, len(portraits) - 1, PORTRAITS).round().astype(int))
+    rows = portraits.read(chosen, ["photo", "points"])
+    full = rows["photo"].shape[1]
+    photos = resized(rows["photo"], side)
+    draw = of_bytes(lambda x: network(x).image)
+    results = draw(photos)
+    identity, features = networks.identity(), networks.features()
+    own = identity.embed(to_picture(rows["photo"]), torch.from_numpy(rows["points"].astype(np.float32))).numpy()
+    small = torch.from_numpy((rows["points"] * (side / full)).astype(np.float32))
+    cosines = identity.embed(to_picture(results), small).numpy() @ own.T
+    others = cosines[~np.eye(len(cosines), dtype=bool)].reshape(len(cosines), -1)
+    edge = max(2, round(side * MARGIN))
+    inside = np.s_[:, edge:-edge, edge:-edge]
+    moved = draw(np.roll(photos, (1, 1), (1, 2)))
+    apart = moved.astype(np.float64) - np.roll(results, (1, 1), (1, 2))
+    count = min(len(photos), len(cartoons))
+    pooled = [features.pooled(to_picture(pictures[:count])).numpy() for pictures in (results, photos, cartoons)]
+    return {
+        "rank1": float((np.diag(cosines) > others.max(1)).mean()),
+        "margin": float((np.diag(cosines) - others.mean(1)).mean()),
+        "steadiness": float(np.abs(apart[inside]).mean()),
+        "kid": kid(pooled[0], pooled[2], 0).value / kid(pooled[1], pooled[2], 0).value,
+        "sharpness": detail(results) / detail(cartoons),
+    }
+
+
+def of_bytes(call: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Bytes], Bytes]:
+    """`call` on pictures in [-1, 1], as a function of uint8 ``[N, H, W, 3]``."""
+
+    def drawn(pictures: Bytes) -> Bytes:
+        parts = [call(to_picture(pictures[i : i + BATCH])) for i in range(0, len(pictures), BATCH)]
+        return teach.to_bytes(torch.cat(parts))
+
+    return drawn
+
+
+def resized(pictures: Bytes, side: int) -> Bytes:
+    """uint8 ``[N, H, W, 3]`` at ``side`` pixels, by areas."""
+    return np.stack([cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA) for p in pictures])
+
+
+def detail(pictures: Bytes) -> float:
+    """Root mean square of the finest Haar bands of uint8 ``[N, H, W, 3]``."""
+    return float(haar(to_picture(pictures))[1].square().mean().sqrt())
+
+
+def images_to(points: Curve, wanted: float) -> float:
+    """Images after which the error is `wanted` for the first time, between measurements linearly; infinite if never."""
+    if points and points[0][1] <= wanted:
+        return points[0][0]
+    for (images, error), (later, lower) in pairwise(points):
+        if lower <= wanted:
+            return images + (later - images) * (error - wanted) / (error - lower)
+    return float("inf")
+
+
+def compared(results: Mapping[str, Mapping[str, Any]], seed: str) -> dict[str, Numbers]:
+    """The results of one seed beside its baseline: {arm: numbers}."""
+    arms = {name: by_seed[seed] for name, by_seed in results.items() if seed in by_seed}
+    base = arms[BASELINE]
+    compared: dict[str, Numbers] = {}
+    for name, found in arms.items():
+        numbers: Numbers = {key: value for key, value in found.items() if key not in ("curve", "of")}
+        numbers["share"] = 100 * found["l1"] / base["l1"]
+        numbers["reaches"] = images_to(found["curve"], base["curve"][-1][1])
+        numbers["reached"] = images_to(base["curve"], found["curve"][-1][1])
+        compared[name] = numbers
+    return compared
+
+
+def table(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Markdown lines: mean and spread over the seeds that both the arm and the baseline have."""
+    seeds = sorted(results.get(BASELINE, {}))
+    rows = [compared(results, seed) for seed in seeds]
+    shown = [name for name in COLUMNS if any(name in numbers for row in rows for numbers in row.values())]
+    yield "| arm | seeds | " + " | ".join(COLUMNS[name][0] for name in shown) + " |"
+    yield "|---" * (len(shown) + 2) + "|"
+    for arm in sorted(results, key=lambda name: (name != BASELINE, name)):
+        found = [row[arm] for row in rows if arm in row]
+        cells = [cell([n[name] for n in found if name in n], COLUMNS[name][1]) for name in shown]
+        yield f"| {arm} | {len(found)} | " + " | ".join(cells) + " |"
+
+
+def cell(values: Sequence[float], form: str) -> str:
+    """`mean ± half the range`; a single number alone; `-` for none, and for what was not reached by every seed."""
+    if not values or not np.isfinite(values).all():
+        return "-"
+    half = (max(values) - min(values)) / 2
+    text = form.format(np.mean(values))
+    return f"{text} ± {form.format(half)}" if half else text
+
+
+def portraits_of(folder: Path | None, side: int, runs: Path, progress: Progress) -> Shards | None:
+    """The portraits, found and aligned once."""
+    if folder is None:
+        return None
+    made = runs / FAMILY / "portraits"
+    if not (made / "index.json").is_file():
+        settings = InputSettings(size=side, rendered=0, rendered_seed=0, photos=(str(folder.resolve()),))
+        inputs.run(settings, {}, made, Context(progress=progress))
+    return Shards(made)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing and print the table; it and all numbers are stored in the folder of the runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, help="folder of the runs")
+    parser.add_argument("--photos", type=Path, help="folder of photographs to learn from; without it no mixed arms")
+    parser.add_argument("--portraits", type=Path, help="folder of other photographs to measure on")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--recipes", type=Path, default=RECIPES)
+    parser.add_argument("--only", nargs="*", default=[], metavar="ARM", help="besides the baseline; all without it")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    progress = Progress()
+    arms = [name for name in names(chosen.recipes) if name in (BASELINE, *(chosen.only or names(chosen.recipes)))]
+    stored = chosen.runs / FAMILY / "results.json"
+    results: dict[str, dict[str, Any]] = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    for seed in range(chosen.seeds):
+        for arm in arms:
+            plan = planned(chosen.recipes / f"{arm}.yaml", seed, chosen.photos)
+            if plan is None:
+                progress.log(f"{arm}: left out, it learns from photographs and no folder was given (--photos)")
+                continue
+            progress.log(f"{arm}, seed {seed}")
+            made = carry_out(plan, chosen.runs, progress, device=lambda: "cpu")
+            validation = Shards(made["pairs"].path / "validation")
+            side = Shards(made["pairs"].path / "train").read([0], ["photo"])["photo"].shape[1]
+            portraits = portraits_of(chosen.portraits, side, chosen.runs, progress)
+            points = json.loads((made["teach"].path / curve.FILE).read_text(encoding="utf-8"))
+            known = results.setdefault(arm, {}).get(str(seed), {})
+            of = [made["teach"].manifest["key"], len(portraits or ())]
+            if known.get("of") != of:
+                known = {**measured(made["teach"], validation, portraits), "curve": [row[1:] for row in points]}
+                known["of"] = of
+            results[arm][str(seed)] = known
+            write_json(stored, results)
+            lines = list(table(results))
+            write_text(stored.with_suffix(".md"), "\n".join(lines) + "\n")
+    print("\n".join(lines))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
