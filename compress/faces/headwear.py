@@ -27,9 +27,9 @@ FRONT_Z, BACK_Z = 1.32, -0.68
 """Depth of the forehead and of the back of the head, where these heights hold."""
 BAND_WIDTH, VISOR = 0.26, 1.1
 """Width of a headband in decimetres; azimuth of a visor's ends."""
-UNDER, BURIED, MARGIN = 0.015, -0.02, 0.08
+UNDER, BURIED, MARGIN = 0.025, -0.02, 0.13
 """Thickness of pressed hair at the rim and deep inside; it is pressed this far beyond the rim, in decimetres."""
-SWELL = 0.9
+SWELL = 0.7
 """Farther out hair may gain this much thickness per decimetre."""
 LEAST_ROOM = 0.05
 """Distance between skull and hat that no head may shrink, in decimetres."""
@@ -247,7 +247,7 @@ class Hatter:
         skull = self.scalp.look_up(self.scalp.radius, direction)
         on_skull = self.centre + direction * skull[:, None]
         depth = self.inside(wear, np.asarray(on_skull, np.float32))
-        allowed = UNDER + SWELL * np.maximum(0, -depth - MARGIN) - (UNDER - BURIED) * np.clip(depth / 0.06, 0, 1)
+        allowed = UNDER + SWELL * np.maximum(0, -depth - MARGIN) - (UNDER - BURIED) * np.clip(depth / 0.06 - 0.7, 0, 1)
         moved = np.minimum(far, skull + allowed)
         offset = hair.offset + direction * (moved - far)[:, None]
         hidden = (depth > HIDDEN) & (wear.kind != HEADBAND)

@@ -116,12 +116,11 @@ def headscarf(hatter: Hatter, neck: Neck, wear: Headwear, seed: int) -> Sheet:
     share[[0, 1, -2, -1]] = 0, 0.008, 0.992, 1
     azimuth = (start[None] + share[:, None] * (2 * math.pi - 2 * start[None])).astype(np.float32)
     rays = spherical(azimuth, np.broadcast_to(polar[None], azimuth.shape))
-    at_edge = np.minimum(share, 1 - share)[:, None] * np.ones_like(azimuth)
-    open_here = polar[None] > top - 0.005
-    thick = (
-        0.05 + 0.06 * np.clip(at_edge / 0.1, 0, 1) + 0.02 * np.sin(9 * azimuth + 4 * polar[None] + random.uniform(0, 6))
-    )
-    thick = np.where(open_here & (at_edge < 1e-6), -0.01, thick)
+    inwards = np.clip(np.minimum(share, 1 - share)[:, None] / 0.1, 0, 1) * np.ones_like(azimuth)
+    inwards[:, polar < top - 0.005] = np.maximum(inwards, np.clip((top - polar) / 0.3, 0, 1))[:, polar < top - 0.005]
+    ripple = 0.025 * np.sin(9 * azimuth + 4 * polar[None] + random.uniform(0, 6))
+    thick = 0.05 + (0.06 + ripple) * inwards
+    thick[[0, -1]] = np.where(polar > top - 0.005, -0.01, thick[[0, -1]])
     radius = hatter.scalp.look_up(hatter.radius, rays)
     hood = (hatter.centre + rays * (radius + thick)[..., None]).astype(np.float32)
     upper = replace(hatter.sheet(hood, rays, 0), outwards=None)
