@@ -56,17 +56,22 @@ class RepConv(nn.Module):
         self.point: nn.Conv2d | None = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.wide(x)
-        return out if self.point is None else out + self.point(x) + x
+        out: Tensor = F.conv2d(x, self.kernel(), self.wide.bias, padding=1)
+        return out
+
+    def kernel(self) -> Tensor:
+        """The one 3x3 kernel that equals all branches; training moves the branches, a step costs one convolution."""
+        if self.point is None:
+            return self.wide.weight
+        identity = torch.eye(self.wide.out_channels).to(self.wide.weight)[:, :, None, None]
+        return self.wide.weight + F.pad(self.point.weight + identity, (1, 1, 1, 1))
 
     @torch.no_grad()
     def fuse(self) -> None:
         """Fold the 1x1 and the identity branch into the 3x3 kernel; the function computed stays the same."""
         if self.point is None:
             return
-        channels = self.wide.out_channels
-        self.wide.weight[:, :, 1, 1] += self.point.weight[:, :, 0, 0]
-        self.wide.weight[:, :, 1, 1] += torch.eye(channels).to(self.wide.weight)
+        self.wide.weight.copy_(self.kernel())
         self.point = None
 
 
@@ -122,11 +127,12 @@ class STA(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """3x3 convolution modulated by a style vector, with weight demodulation.
+    """Nearest-neighbour doubling, then a 3x3 convolution modulated by a style vector, with weight demodulation.
 
     Scaling the input by the style and the output by ``rsqrt(sum((w * s)^2))`` equals convolving with per-sample
-    demodulated weights, and needs no grouped convolution. Shapes: x ``[N, in, h, w]``, style ``[N, style]`` -> ``[N,
-    out, h, w]``.
+    demodulated weights, and needs no grouped convolution. Doubled rows and columns meet two of the kernel's taps alike,
+    so that one transposed convolution of 4 x 4 taps does both in less than half of the MACs. Shapes: x ``[N, in, h,
+    w]``, style ``[N, style]`` -> ``[N, out, 2h, 2w]``.
 
     Source: StyleGAN2 (CVPR 2020), equations 1 and 3.
     """
@@ -143,5 +149,12 @@ class ModulatedConv(nn.Module):
         scale = self.affine(style).float()
         energy = self.weight.float().square().sum(dim=(2, 3))
         demodulation = torch.rsqrt(scale.square() @ energy.t() + 1e-6)
-        x = F.conv2d(x * scale.to(x.dtype)[:, :, None, None], self.weight, padding=1)
-        return x * demodulation.to(x.dtype)[:, :, None, None] + self.bias.to(x.dtype)[None, :, None, None]
+        x = F.conv_transpose2d(x * scale.to(x.dtype)[:, :, None, None], self.doubling(), stride=2, padding=1)
+        bias = self.bias.to(x.dtype)[None, :, None, None]
+        return torch.addcmul(bias, x, demodulation.to(x.dtype)[:, :, None, None])
+
+    def doubling(self) -> Tensor:
+        """Kernel ``[in, out, 4, 4]`` of the transposed convolution: the 3x3 kernel summed over 2 x 2 places."""
+        padded = F.pad(self.weight, (1, 1, 1, 1))
+        rows = padded[:, :, 1:] + padded[:, :, :-1]
+        return (rows[..., 1:] + rows[..., :-1]).flip(2, 3).transpose(0, 1)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from teachers.blocks import ModulatedConv, RepConv, activate, upsample, warp
+from teachers.blocks import ModulatedConv, RepConv, activate, warp
 from teachers.geometry import Block, Geometry, GeometryOutput
 from teachers.variants import BLOCKS, FUSIONS, MAPPINGS, Fusion
 
@@ -117,7 +117,7 @@ class RenderLevel(nn.Module):
         self.head.bias = nn.Parameter(torch.tensor([0.0] * (HEAD - 1) + [MASK_BIAS]))
 
     def forward(self, deep: Tensor, shallow: Tensor, w: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-        deep = activate(self.conv(upsample(deep, shallow.shape[-2:]), w))
+        deep = activate(self.conv(deep, w))
         feature = self.blocks(self.sta(warp(shallow, flow), deep))
         return feature, self.head(feature).float()
 

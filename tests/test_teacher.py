@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 import teachers
-from teachers.blocks import STA, FSBlock, ModulatedConv, warp
+from teachers.blocks import STA, FSBlock, ModulatedConv, RepConv, warp
 from teachers.geometry import rotation_from_6d
 from teachers.kstylegan import gain_and_bias
 
@@ -62,6 +62,17 @@ def test_fuse_keeps_the_function(tiny: teachers.KStyleGAN) -> None:
     assert not any(name.endswith("point.weight") for name, _ in tiny.named_parameters())
 
 
+def test_one_kernel_equals_the_branches_and_learns_through_them() -> None:
+    torch.manual_seed(0)
+    conv, x = RepConv(8), torch.randn(2, 8, 5, 5)
+    assert conv.point is not None
+    branches = conv.wide(x) + conv.point(x) + x
+    assert torch.allclose(conv(x), branches, atol=1e-5)
+    parameters = list(conv.parameters())
+    fast, slow = (torch.autograd.grad(out.square().sum(), parameters) for out in (conv(x), branches))
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-3) for a, b in zip(fast, slow, strict=True))
+
+
 def test_fs_block_costs_a_third_of_a_resnet_block() -> None:
     weights = sum(p.numel() for name, p in FSBlock(64).named_parameters() if "weight" in name and "norm" not in name)
     assert weights < 0.45 * 2 * 9 * 64 * 64
@@ -73,7 +84,9 @@ def test_modulated_convolution_equals_per_sample_weights() -> None:
     scale = conv.affine(style)
     weight = conv.weight[None] * scale[:, None, :, None, None]
     weight = weight * torch.rsqrt(weight.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-6)
-    slow = torch.stack([F.conv2d(x[i : i + 1], weight[i], padding=1)[0] for i in range(2)])
+    conv.bias.data.uniform_()
+    doubled = F.interpolate(x, scale_factor=2, mode="nearest")
+    slow = torch.stack([F.conv2d(doubled[i : i + 1], weight[i], conv.bias, padding=1)[0] for i in range(2)])
     assert torch.allclose(conv(x, style), slow, atol=1e-5)
 
 

@@ -98,7 +98,7 @@ def make_optimizer(trained: nn.ModuleDict) -> torch.optim.AdamW:
     if "judge" in trained:
         heads = list(trained["judge"].parameters())
         groups.append({"params": heads, "lr": JUDGE_RATE, "betas": (0.0, 0.99), "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
 
 
 def initial_network(settings: TeachStep, train: Shards) -> teachers.KStyleGAN:
