@@ -13,9 +13,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from compress.faces.hair import smoothstep
 from compress.faces.population import Person, Population
 from compress.faces.scene import Pose
 from compress.faces.styles import Curve, Style
+from compress.faces.wear import Lenses
 
 Array = npt.NDArray[np.float32]
 
@@ -23,8 +25,11 @@ LOWEST, HIGHEST, NODES = -1.5, 2.0, 351
 """Range and nodes of a curve over the height in the head."""
 ROUNDING = 0.05
 """Width of the blur that rounds a curve's corners, in head heights."""
+MIDDLE = (0.10, 0.75)
+"""Distance from the middle, in decimetres, from which widths begin to count and from which they count in full."""
 SMALL_BLINK = 0.3
 MOST_CHILDLIKE = 0.5
+LENS_SHINE = 0.2
 
 
 class StyleMap:
@@ -56,8 +61,16 @@ def stylise_person(person: Person, style_map: StyleMap) -> Person:
         old=person.old * style.age_kept,
         child=max(person.child, min(MOST_CHILDLIKE, person.child + style.childlike)),
         glasses=person.glasses * np.array(style.glasses, np.float32),
+        wear=replace(person.wear, lenses=clear(person.wear.lenses)),
         eye_colour=np.asarray(np.maximum(person.eye_colour, 0.9) * np.array([1.2, 1.25, 1.25]), np.float32),
     )
+
+
+def clear(lenses: Lenses | None) -> Lenses | None:
+    """Spectacles hide nothing of a character's eyes; sunglasses stay what they are."""
+    if lenses is None or lenses.opaque:
+        return lenses
+    return replace(lenses, through=np.sqrt(lenses.through), reflection=lenses.reflection * LENS_SHINE)
 
 
 def stylise_pose(pose: Pose, style: Style) -> Pose:
@@ -87,12 +100,14 @@ def rounded(curve: Curve) -> Array:
 def reshape(points: Array, chin: float, crown: float, depth: float, style: Style) -> Array:
     """Points [n, 3] of a head whose chin and crown are at these heights, with the widths and depths of a style.
 
-    depth: z of the axis about which depths grow.
+    depth: z of the axis about which depths grow. Widths draw the outline; the features in the middle stay, by which
+    people are known.
     """
     level = (points[:, 1] - chin) / (crown - chin)
     at = np.linspace(LOWEST, HIGHEST, NODES)
     out = points.copy()
-    out[:, 0] *= np.interp(level, at, rounded(style.widths))
+    outer = smoothstep(*MIDDLE, np.abs(points[:, 0]))
+    out[:, 0] *= 1 + (np.interp(level, at, rounded(style.widths)) - 1) * outer
     out[:, 2] = depth + (points[:, 2] - depth) * np.interp(level, at, rounded(style.depths))
     out[:, 1] += (np.interp(level, at, rounded(style.lifts)) * (crown - chin)).astype(np.float32)
     return out

@@ -7,11 +7,18 @@ A style is data alone: a fourth one is another entry of STYLES.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 Triple = tuple[float, float, float]
 Curve = tuple[tuple[float, float], ...]
-WHITE: Triple = (1.0, 1.0, 1.0)
+
+
+DAMPED = (
+    (("hump", "nostrils", "septum", "compression", "greek", "curve"), 0.75),
+    (("ears",), 0.8),
+    (("cleft", "bag", "laugh", "eyefold", "double"), 0.5),
+    (("eye-height", "eye-push"), 0.7),
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Look:
     """
 
     tone_power: float = 0.97
-    tone_gain: Triple = (1.08, 1.02, 0.97)
+    tone_gain: Triple = (1.03, 1.01, 0.99)
     skin_saturation: float = 0.9
     hair_gain: float = 1.3
     hair_saturation: float = 1.25
@@ -45,18 +52,18 @@ class Look:
     catchlight: float = 3.2
     second_catchlight: float = 0.6
     key_share: float = 0.3
-    key_tint: Triple = (1.08, 1.0, 0.88)
+    key_tint: Triple = (1.03, 1.0, 0.95)
     fill: float = 1.03
     fill_tint: Triple = (1.03, 1.0, 0.97)
     rim: float = 0.75
     rim_tint: Triple = (0.85, 0.9, 1.15)
-    softness: float = 1.6
+    softness: float = 2.0
     level: float = 0.40
     metered: float = 0.55
-    saturation: float = 1.22
+    saturation: float = 1.12
     bloom: float = 0.25
     shadows: Triple = (0.014, -0.004, 0.024)
-    highlights: Triple = (0.024, 0.006, -0.020)
+    highlights: Triple = (0.016, 0.006, -0.012)
     contrast: float = 0.6
     haze: Triple = (0.95, 0.8, 1.0)
     haze_share: float = 0.12
@@ -79,9 +86,9 @@ class Style:
     """
 
     name: str
-    damped: tuple[tuple[tuple[str, ...], float], ...]
     exaggeration: float
     deltas: Mapping[str, float]
+    damped: tuple[tuple[tuple[str, ...], float], ...] = DAMPED
     widths: Curve = ((0.0, 1.0),)
     depths: Curve = ((0.0, 1.0),)
     lifts: Curve = ((0.0, 0.0),)
@@ -100,87 +107,97 @@ class Style:
     look: Look = Look()
 
 
-DAMPED = (
-    (("hump", "nostrils", "septum", "compression", "greek", "curve"), 0.4),
-    (("ears",), 0.6),
-    (("cleft", "bag", "laugh", "eyefold", "double"), 0.3),
-    (("eye-height", "eye-push"), 0.5),
-)
-
 FAIRY_TALE = Style(
     name="fairy-tale",
-    damped=DAMPED,
-    exaggeration=1.08,
+    exaggeration=1.2,
     deltas={
-        "l/eyes/eye-scale": 0.15,
-        "l/eyes/eye-height2": 0.08,
-        "l/eyes/eye-height3": 0.05,
-        "l/nose/nose-scale-horiz": -0.40,
-        "l/nose/nose-scale-vert": -0.32,
-        "l/nose/nose-volume": -0.25,
-        "l/nose/nose-point": 0.30,
-        "l/nose/nose-scale-depth": -0.15,
-        "l/mouth/mouth-scale-horiz": -0.10,
-        "l/mouth/mouth-lowerlip-volume": 0.20,
-        "l/mouth/mouth-upperlip-volume": 0.12,
-        "l/chin/chin-width": -0.32,
-        "l/chin/chin-height": -0.30,
-        "l/chin/chin-bones": -0.2,
-        "l/cheek/cheek-volume": 0.42,
-        "l/head/head-age": -0.7,
-        "l/head/head-fat": 0.12,
-        "l/head/head-invertedtriangular": 0.22,
-        "l/head/head-scale-horiz": -0.06,
+        "l/eyes/eye-scale": 0.12,
+        "l/eyes/eye-height2": 0.10,
+        "l/eyes/eye-height3": 0.06,
+        "l/nose/nose-scale-horiz": -0.26,
+        "l/nose/nose-scale-vert": -0.22,
+        "l/nose/nose-volume": -0.16,
+        "l/nose/nose-point": 0.20,
+        "l/nose/nose-scale-depth": -0.10,
+        "l/mouth/mouth-scale-horiz": -0.06,
+        "l/mouth/mouth-lowerlip-volume": 0.13,
+        "l/mouth/mouth-upperlip-volume": 0.08,
+        "l/chin/chin-width": -0.20,
+        "l/chin/chin-height": -0.20,
+        "l/chin/chin-bones": -0.13,
+        "l/cheek/cheek-volume": 0.27,
+        "l/head/head-age": -0.45,
+        "l/head/head-invertedtriangular": 0.14,
         "l/neck/neck-scale-horiz": -0.45,
         "l/neck/neck-scale-depth": -0.35,
     },
+    widths=((-0.5, 0.95), (-0.12, 0.9), (0.0, 0.86), (0.18, 0.95), (0.35, 1.04), (0.6, 1.02), (1.0, 1.0)),
+    age_kept=0.6,
+    childlike=0.12,
+    iris_zoom=1.22,
+    eye_growth=(0.30, 0.38, 0.20),
     expression_added={
-        "mouthSmileLeft": 0.1,
-        "mouthSmileRight": 0.1,
-        "browInnerUp": 0.18,
-        "browOuterUpLeft": 0.1,
-        "browOuterUpRight": 0.1,
+        "mouthSmileLeft": 0.08,
+        "mouthSmileRight": 0.08,
+        "browInnerUp": 0.15,
+        "browOuterUpLeft": 0.08,
+        "browOuterUpRight": 0.08,
     },
+    look=Look(),
 )
+"""Big soft eyes, rounded cheeks over a small chin, warm light with violet shadows."""
 
-MOONLIGHT = replace(
-    FAIRY_TALE,
+MOONLIGHT = Style(
     name="moonlight",
-    exaggeration=1.15,
+    exaggeration=1.25,
     deltas={
-        "l/eyes/eye-scale": 0.2,
-        "l/eyes/eye-height1": 0.1,
+        "l/eyes/eye-height1": 0.10,
         "l/eyes/eye-height2": 0.15,
-        "l/eyes/eye-height3": 0.1,
-        "l/nose/nose-scale-horiz": -0.5,
-        "l/nose/nose-width2": -0.2,
-        "l/nose/nose-volume": -0.3,
-        "l/mouth/mouth-scale-horiz": -0.25,
-        "l/chin/chin-width": -0.5,
-        "l/chin/chin-triangle": 0.3,
-        "l/cheek/cheek-bones": 0.5,
-        "l/cheek/cheek-volume": -0.3,
-        "l/head/head-age": -0.4,
-        "l/head/head-fat": -0.3,
-        "l/head/head-invertedtriangular": 0.4,
-        "l/neck/neck-scale-horiz": -0.8,
-        "l/neck/neck-scale-depth": -0.7,
+        "l/eyes/eye-height3": 0.10,
+        "l/nose/nose-scale-horiz": -0.30,
+        "l/nose/nose-volume": -0.15,
+        "l/mouth/mouth-scale-horiz": -0.12,
+        "l/chin/chin-triangle": 0.25,
+        "l/cheek/cheek-bones": 0.40,
+        "l/cheek/cheek-volume": -0.20,
+        "l/head/head-fat": -0.30,
+        "l/neck/neck-scale-horiz": -0.90,
+        "l/neck/neck-scale-depth": -0.80,
     },
-    widths=((-0.5, 0.85), (-0.15, 0.75), (0.0, 0.72), (0.2, 0.82), (0.45, 0.95), (0.75, 1.0), (1.0, 0.98)),
-    age_kept=0.5,
-    childlike=0.05,
-    eye_growth=(0.36, 0.42, 0.2),
-    eye_shift=(0.05, 0.0, -0.01),
+    widths=(
+        (-0.6, 0.8),
+        (-0.15, 0.72),
+        (0.0, 0.55),
+        (0.12, 0.68),
+        (0.28, 0.84),
+        (0.45, 0.95),
+        (0.7, 0.98),
+        (1.0, 0.95),
+    ),
+    age_kept=0.7,
+    childlike=0.0,
+    iris_zoom=0.92,
+    eye_growth=(0.36, 0.50, 0.22),
+    eye_shift=(0.035, 0.0, -0.01),
+    eye_reach=1.7,
+    expression_added={"browInnerUp": 0.15},
     look=Look(
-        tone_gain=(0.92, 0.98, 1.08),
+        tone_gain=(0.98, 1.0, 1.04),
         skin_saturation=0.7,
-        blush=0.25,
-        gloss=0.2,
+        hair_saturation=1.0,
+        hair_gain=1.1,
+        blush=0.2,
+        gloss=0.25,
+        roughness=0.55,
+        wrap=(0.40, 0.34, 0.40),
+        strands=1.2,
+        catchlight=3.6,
         key_share=0.6,
         key_tint=(0.85, 1.0, 1.12),
-        rim=1.0,
-        rim_tint=(0.75, 0.6, 1.3),
-        saturation=0.9,
+        rim=1.1,
+        rim_tint=(0.7, 0.55, 1.4),
+        level=0.36,
+        saturation=0.95,
         shadows=(0.02, -0.01, 0.05),
         highlights=(-0.02, 0.01, 0.01),
         contrast=0.8,
@@ -190,52 +207,68 @@ MOONLIGHT = replace(
         background_gain=0.7,
     ),
 )
+"""A stop-motion puppet of a gothic tale: pointed chin, thin neck, round wide-set eyes, pale skin in cold light."""
 
-TOY = replace(
-    FAIRY_TALE,
+TOY = Style(
     name="toy",
-    exaggeration=1.05,
+    exaggeration=1.15,
     deltas={
-        "l/eyes/eye-scale": 0.15,
-        "l/eyes/eye-height2": 0.15,
-        "l/eyes/eye-height3": 0.1,
-        "l/nose/nose-scale-horiz": -0.5,
-        "l/nose/nose-scale-vert": -0.7,
-        "l/nose/nose-scale-depth": -0.5,
-        "l/nose/nose-volume": -0.1,
-        "l/nose/nose-point": 0.3,
-        "l/chin/chin-height": -0.3,
-        "l/chin/chin-bones": -0.3,
-        "l/cheek/cheek-volume": 0.8,
-        "l/cheek/cheek-bones": -0.3,
-        "l/head/head-age": -0.9,
-        "l/head/head-fat": 0.4,
-        "l/head/head-round": 0.5,
-        "l/neck/neck-scale-horiz": -0.6,
-        "l/neck/neck-scale-depth": -0.5,
+        "l/eyes/eye-scale": 0.10,
+        "l/eyes/eye-height2": 0.10,
+        "l/eyes/eye-height3": 0.08,
+        "l/nose/nose-scale-horiz": -0.25,
+        "l/nose/nose-scale-vert": -0.35,
+        "l/nose/nose-scale-depth": -0.40,
+        "l/nose/nose-point": 0.20,
+        "l/chin/chin-height": -0.20,
+        "l/chin/chin-bones": -0.30,
+        "l/cheek/cheek-volume": 0.45,
+        "l/cheek/cheek-bones": -0.30,
+        "l/head/head-age": -0.30,
+        "l/head/head-fat": 0.20,
+        "l/head/head-round": 0.20,
+        "l/neck/neck-scale-horiz": -0.70,
+        "l/neck/neck-scale-depth": -0.60,
     },
-    widths=((-0.5, 0.9), (-0.12, 0.95), (0.05, 1.12), (0.25, 1.16), (0.5, 1.1), (1.0, 1.08)),
-    age_kept=0.25,
-    childlike=0.25,
+    widths=(
+        (-0.5, 0.9),
+        (-0.2, 0.85),
+        (-0.08, 1.02),
+        (0.03, 1.2),
+        (0.2, 1.2),
+        (0.35, 1.17),
+        (0.6, 1.13),
+        (1.0, 1.10),
+    ),
+    age_kept=0.5,
+    childlike=0.12,
     head_scale=1.08,
+    iris_zoom=1.3,
+    eye_growth=(0.30, 0.36, 0.20),
+    expression_added={"mouthSmileLeft": 0.08, "mouthSmileRight": 0.08},
     look=Look(
-        tone_gain=(1.08, 1.0, 0.92),
-        skin_saturation=0.92,
+        tone_gain=(1.03, 1.0, 0.98),
+        skin_saturation=1.0,
+        hair_gain=1.2,
         blush=0.7,
-        gloss=1.1,
-        roughness=0.3,
-        hair_gloss=1.6,
+        gloss=1.0,
+        roughness=0.38,
+        wrap=(0.5, 0.46, 0.44),
+        strands=0.35,
+        hair_gloss=1.8,
         key_share=0.7,
-        key_tint=(1.06, 1.0, 0.92),
+        key_tint=(1.02, 1.0, 0.97),
         fill=1.25,
         rim=0.5,
-        saturation=1.15,
-        bloom=0.1,
+        softness=2.5,
+        saturation=1.1,
+        bloom=0.12,
         shadows=(0.02, 0.0, 0.0),
         haze=(1.0, 0.9, 0.75),
         background_saturation=1.5,
     ),
 )
+"""A vinyl figure: broad round head, full cheeks, small nose, large irises, glossy even skin, moulded hair."""
 
 STYLES: dict[str, Style] = {style.name: style for style in (FAIRY_TALE, MOONLIGHT, TOY)}
 """All styles by name, in the order in which a teacher numbers them."""
