@@ -139,9 +139,9 @@ def sky(random: Generator) -> Array:
     """Sky from blue to grey with clouds; land, sea or houses below."""
     blue = np.array([0.22, 0.42, 0.85]) + random.uniform(0, 1) * np.array([0.5, 0.35, 0.0])
     down = _LINE[:, None, None] * random.uniform(0.3, 1)
-    image = (blue + (np.array([0.85, 0.92, 1.0]) - blue) * down) * np.ones((1, SIZE, 1))
+    clear = (blue + (np.array([0.85, 0.92, 1.0]) - blue) * down) * np.ones((1, SIZE, 1))
     clouds = np.clip(smooth(random, 26) + random.normal(0, 0.8), 0, 1.5)[..., None] * 0.5
-    image = np.asarray(image * (1 - clouds) + clouds, np.float32)
+    image = np.asarray(clear * (1 - clouds) + clouds, np.float32)
     horizon = random.uniform(0.45, 1.2)
     if random.random() < 0.4:
         for _ in range(int(random.integers(3, 9))):

@@ -194,8 +194,8 @@ class Population:
             beard=man * float(np.clip((beard_kind - 0.72) * 4.5, 0, 1)),
             stubble=man * float(abs(random.normal(0, 0.22))),
             freckles=float(max(0, random.normal(-0.6, 0.7)) * (melanin < 0.3)),
-            blush=float(abs(random.normal(0.15, 0.2))),
-            lipstick=float(np.clip(random.normal(0.3, 0.3), 0, 0.75) * (male < 0.4)),
+            blush=float(abs(random.normal(0.08, 0.12)) + 0.8 * wear.make_up.blush),
+            lipstick=0.9 * wear.make_up.lipstick,
             lip_colour=(np.array([0.95, 0.42, 0.48]) * np.exp(random.normal(0, 0.15, 3))).astype(np.float32),
             glasses=sample_frame(random, wear.lenses is not None, wear.lenses is not None and wear.lenses.opaque),
             wear=wear,
@@ -223,6 +223,7 @@ class Population:
         chance = np.ones(len(names))
         for k, name in enumerate(names):
             if name.startswith("skin/embedded"):
+                chance[k] = (old + 0.03) if "old" in name else (1.03 - old)
                 continue
             apart = float(np.abs(np.log(skins[name]) - np.log(tone)).mean())
             chance[k] = np.exp(-4 * apart) * ((male + 0.05) if "_male" in name else (1 - male + 0.05))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.atlas import Bytes
+from compress.faces.creases import crease
 from compress.faces.head import Head
 from compress.faces.painting import blur, noise, quantise
 from compress.faces.raster import rasterize
@@ -102,8 +103,8 @@ class SkinPainter:
         front = self.position[..., 2] > 1.0
         return np.asarray(inside * front * np.where(line > 0, LINE + (1 - LINE) * line, LINE * fade), np.float32)
 
-    def skin(self, seed: int) -> Bytes:
-        """One relative skin texture: redness, shadows of lids and creases, soft mottling, lips."""
+    def skin(self, seed: int, age: float) -> Bytes:
+        """One relative skin texture: redness, shadows of lids, creases by age 0..1, mottling, spots, pores, lips."""
         random = np.random.default_rng(seed)
         e, n = self.eye, self.nose
         drop = e[1] - n[1]
@@ -112,7 +113,7 @@ class SkinPainter:
         red += 0.35 * self.blob([0, n[1] - 1.05 * drop - 0.25, n[2] - 0.1], [0.22, 0.14, 0.4], False)
         red += 0.6 * self.masks["ears"]
         mottling = noise(random, SKIN_SIZE, SKIN_SIZE, 11, 11), noise(random, SKIN_SIZE, SKIN_SIZE, 3.5, 3.5)
-        red += 0.05 * mottling[0] + 0.025 * mottling[1]
+        red += (0.07 + 0.10 * age) * mottling[0] + (0.05 + 0.07 * age) * mottling[1]
         dark = 0.45 * self.blob([e[0] * 0.85, e[1] - 0.17, e[2] + 0.12], [0.14, 0.07, 0.3])
         dark += 0.35 * self.masks["eyelids"]
         yellow = self.blob([0, e[1] + 0.55, e[2]], [0.7, 0.3, 0.6], False)
@@ -120,7 +121,12 @@ class SkinPainter:
         base = level * (1 + random.uniform(0.6, 1.3) * red[..., None] * np.array([0.01, -0.10, -0.11]))
         base = base * (1 - random.uniform(0.5, 1.2) * dark[..., None] * np.array([0.12, 0.16, 0.12]))
         base = base * (1 + yellow[..., None] * np.array([0.015, 0.015, -0.02]))
-        base = base * (1 + 0.005 * noise(random, SKIN_SIZE, SKIN_SIZE, 1.3, 1.3)[..., None])
+        lines = (0.2 + 0.8 * age) * crease(self.position, random)
+        base = base * (1 - lines[..., None] * np.array([0.16, 0.24, 0.26]))
+        spots = np.clip(noise(random, SKIN_SIZE, SKIN_SIZE, 1.7, 1.7) - (3.3 - 0.7 * age), 0, 1)
+        base = base * (1 - spots[..., None] * np.array([0.22, 0.34, 0.38]))
+        for width in (1.1, 3.0):
+            base = base * (1 + 0.010 * noise(random, SKIN_SIZE, SKIN_SIZE, width, width)[..., None])
         lips = blur(self.masks["lips"], 0.8)[..., None]
         base = base * (1 - lips) + base * np.array([0.93, 0.70, 0.71]) * lips
         cavity = island_mask(2, SKIN_SIZE)[..., None]

@@ -136,9 +136,10 @@ def build_atlas(head: Head) -> Atlas:
     for style in BEARDS:
         atlas.add(f"beard/{style}", paint_beard(style, head, painter.position))
     for k in range(SKINS):
-        skin = painter.skin(11 + k)
-        atlas.add(f"skin/embedded{k}", skin)
-        atlas.add(f"soft/embedded{k}", soften(skin, painter.masks["lips"]))
+        for name, age in (("", 0.1 + 0.05 * k), ("-old", 0.7 + 0.06 * k)):
+            skin = painter.skin(11 + k, age)
+            atlas.add(f"skin/embedded{k}{name}", skin)
+            atlas.add(f"soft/embedded{k}{name}", soften(skin, painter.masks["lips"]))
     for number, (name, (outer, inner)) in enumerate(EYE_COLOURS.items()):
         atlas.add(f"eye/{name}", eye(outer, inner, 50 + number))
     for k in range(BROWS):
