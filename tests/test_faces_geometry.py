@@ -12,7 +12,7 @@ from compress.errors import InputError
 from compress.faces import build_assets
 from compress.faces.atlas import Atlas
 from compress.faces.camera import Camera, aim, alignment
-from compress.faces.glasses import frame_faces, frame_vertices
+from compress.faces.glasses import frame_faces, frame_vertices, lens_faces
 from compress.faces.hair import Scalp, grow_sheet
 from compress.faces.hairstyles import sample_style
 from compress.faces.head import HEAD_FILE, Head, load_head
@@ -140,7 +140,8 @@ def test_glasses_sit_before_the_eyes() -> None:
     shape = np.array([1, 1, 1, 3, 0.02, 0.1], np.float32)
     ears = np.array([[0.8, 7.3, 0.2], [-0.8, 7.3, 0.2]], np.float32)
     points = frame_vertices(shape, left, right, np.array([0, 7.33, 1.42], np.float32), ears)
-    assert len(points) == frame_faces().max() + 1
+    assert len(points) == lens_faces().max() + 1
+    assert frame_faces().max() < lens_faces().min()
     assert points[:, 2].max() > 1.42
     assert np.abs(points[:, 0]).max() == pytest.approx(0.84, abs=0.08)
 

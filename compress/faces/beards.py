@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.atlas import Bytes
+from compress.faces.garments import Sheet
 from compress.faces.head import Head
-from compress.faces.headwear import Sheet
 from compress.faces.painting import blur, noise, quantise
 from compress.faces.patches import ear_share
 from compress.faces.raster import vertex_normals
@@ -50,7 +50,7 @@ def grows(style: str, position: Array, head: Head) -> Array:
 
 def lips_at(head: Head) -> Array:
     """Share of lips [n] at every vertex of the body."""
-    mask = blur(head.masks["lips"].astype(np.float32) / 255, 1.2)
+    mask = blur(np.asarray(head.masks["lips"] / 255, np.float32), 1.2)
     side = mask.shape[0]
     uv = np.zeros((head.count, 2), np.float32)
     uv[head.faces["body"].ravel()] = head.body_uv[head.body_uv_faces.ravel()]
@@ -63,13 +63,14 @@ def paint_beard(style: str, head: Head, position: Array) -> Bytes:
     """RGBA in the body's texture space: strand brightness, smooth brightness, again; density with strands as alpha."""
     random = np.random.default_rng(400 + BEARDS.index(style))
     size = position.shape[0]
-    lips = np.asarray(head.masks["lips"], np.float32) / 255
-    lips = np.asarray(np.kron(lips, np.ones((size // len(lips),) * 2, np.float32)), np.float32)
-    density = grows(style, position, head) * (1 - np.clip(blur(lips, 2.5) * 1.6, 0, 1))
+    repeats = size // len(head.masks["lips"])
+    lips = np.asarray(np.kron(head.masks["lips"] / 255, np.ones((repeats, repeats))), np.float32)
+    bare = 1 - np.clip(blur(lips, 2.5) * 1.6, 0, 1)
+    density = np.asarray(grows(style, position, head) * bare, np.float32)
     # Texture columns run from crown to chin, hence strands along x hang down.
     strands = noise(random, size, size, 0.8, 6) * 0.6 + noise(random, size, size, 2.0, 9) * 0.5
     smooth = noise(random, size, size, 5, 12)
-    density = blur(np.asarray(density, np.float32), 2.5)
+    density = blur(density, 2.5)
     alpha = np.clip(density * (0.9 + 0.28 * strands), 0, 1)
     shade = 0.43 * (1 + 0.22 * strands)
     return quantise(np.dstack([shade, 0.43 * (1 + 0.10 * smooth), shade, alpha]))

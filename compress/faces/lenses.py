@@ -5,8 +5,6 @@ Opaque lenses of sunglasses are ordinary triangles (see outfit.py).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -40,9 +38,10 @@ def lay_lenses(
     """
     used, local = np.unique(faces, return_inverse=True)
     triangles = local.reshape(-1, 3).astype(np.int32)
-    blank: Any = np.zeros((len(used), 2), np.float32), np.zeros(4, np.uint8), np.ones((MATERIALS, 3), np.int64)
+    uv, texture, places = np.zeros((len(used), 2), np.float32), np.zeros(4, np.uint8), np.ones((MATERIALS, 3), np.int64)
     material = np.zeros(len(triangles), np.int8)
-    hit, b0, b1, near = rasterize(screen[used], triangles, triangles, material, *blank, depth.shape[1], depth.shape[0])
+    size = depth.shape[1], depth.shape[0]
+    hit, b0, b1, near = rasterize(screen[used], triangles, triangles, material, uv, texture, places, *size)
     seen = (hit >= 0) & (near < depth)
     if not seen.any():
         return

@@ -14,8 +14,9 @@ from compress.faces.hair import HairSheet, Scalp, grow_sheet, smoothstep
 from compress.faces.hairstyles import BALD, LONG
 from compress.faces.head import Head
 from compress.faces.materials import BROW, CLOTH, EYE, HAIR, LASH, SKIN, TEETH, TONGUE
+from compress.faces.neckwear import neckline
 from compress.faces.outfit import TUCKED, Outfit, Outfitter
-from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, ride, whole_patch
+from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, whole_patch
 from compress.faces.population import Person, Population
 from compress.faces.raster import vertex_normals
 from compress.faces.scene import Clothes, Pose
@@ -103,16 +104,6 @@ class Modeller:
         self.tongue = whole_patch(head, "helper-tongue")
         self.outfitter = Outfitter(head, self.scalp_table)
 
-    def neckline_uv(self, clothes: Clothes) -> tuple[Ints, Array]:
-        """Texture triangles of the cloth, and for each vertex: depth below the neckline, distance from the middle."""
-        index, faces = ride(self.head.faces["cloth"])
-        rest = self.head.vertices[index]
-        ahead = np.clip((rest[:, 2] + 0.1) / 0.4, 0, 1)
-        opening = (0.25 + clothes.neck) * (1 - np.abs(rest[:, 0]) * 1.1)
-        edge = 5.62 + clothes.collar * 0.5 - ahead * np.maximum(0, opening)
-        behind = np.where(rest[:, 2] > 0.3, np.abs(rest[:, 0]), 9.0)
-        return faces, np.stack([edge - rest[:, 1], behind], 1).astype(np.float32)
-
     def topology(self, person: Person, clothes: Clothes, cards: CardHair | None) -> Topology:
         """Triangles and texture coordinates of a person; hair comes last."""
         outfit = self.outfitter.dress(person)
@@ -120,7 +111,7 @@ class Modeller:
         sheet = None
         if cards is None and person.hair.name not in PAINTED and person.wear.headwear.kind != HEADSCARF:
             sheet = self.outfitter.hair(person, grow_sheet(self.scalp_table, person.hair))
-        cloth_uv_faces, cloth_uv = self.neckline_uv(clothes)
+        cloth_uv_faces, cloth_uv = neckline(self.head, clothes)
         head = self.head
         parts: list[tuple[Ints, Ints, Array, int, int]] = [
             (head.faces["body"], head.body_uv_faces, head.body_uv, SKIN, 0),

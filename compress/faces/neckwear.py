@@ -12,8 +12,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from compress.faces.garments import Sheet, grid_faces, join_sheets, metric_uv, spherical
 from compress.faces.head import Head
-from compress.faces.headwear import Hatter, Sheet, grid_faces, join_sheets, metric_uv, spherical
+from compress.faces.headwear import Hatter
+from compress.faces.patches import ride
+from compress.faces.scene import Clothes
 from compress.faces.wear import Headwear
 
 Array = npt.NDArray[np.float32]
@@ -83,10 +86,10 @@ class Neck:
         high = random.uniform(6.1, 6.2) + 0.12 * behind
         thick = random.uniform(0.14, 0.24)
         folds = sum(random.uniform(0.15, 0.4) * np.cos(k * self.azimuth + random.uniform(0, 6)) for k in (2, 3, 5, 7))
-        profile = ((0.02, -0.05), (0.0, 0.5), (-0.12, 0.95), (-0.24, 0.75), (-0.3, 0.5), (-0.36, 0.95), (-0.5, 1.3))
-        profile = (*profile, (-0.68, 1.15), (-0.78, 0.2))
+        drops = (0.02, 0.0, -0.12, -0.24, -0.3, -0.36, -0.5, -0.68, -0.78)
+        bulges = (-0.05, 0.5, 0.95, 0.75, 0.5, 0.95, 1.3, 1.15, 0.2)
         rows = []
-        for drop, out in profile:
+        for drop, out in zip(drops, bulges, strict=True):
             level = high + drop * (1.0 + 0.25 * folds) - 0.12 * np.cos(self.azimuth) * (-drop)
             rows.append(self.ring(level, 0.02 + thick * out * (1 + 0.35 * folds * np.sin(5 * drop))))
         points = np.stack(rows, 1)
@@ -130,3 +133,14 @@ def headscarf(hatter: Hatter, neck: Neck, wear: Headwear, seed: int) -> Sheet:
         rows.append(neck.ring(np.full(COLUMNS, level), margin + 0.035 * folds * (6.5 - level)))
     lower = neck.sheet(np.stack(rows, 1), 0, np.array([0.6, 0.75, 0.85, 0.95, 1, 1], np.float32))
     return join_sheets([upper, replace(lower, outwards=None)])
+
+
+def neckline(head: Head, clothes: Clothes) -> tuple[Ints, Array]:
+    """Texture triangles of the clothes, and for each vertex: depth below the neckline, distance from the middle."""
+    index, faces = ride(head.faces["cloth"])
+    rest = head.vertices[index]
+    ahead = np.clip((rest[:, 2] + 0.1) / 0.4, 0, 1)
+    opening = (0.25 + clothes.neck) * (1 - np.abs(rest[:, 0]) * 1.1)
+    edge = 5.62 + clothes.collar * 0.5 - ahead * np.maximum(0, opening)
+    behind = np.where(rest[:, 2] > 0.3, np.abs(rest[:, 0]), 9.0)
+    return faces, np.stack([edge - rest[:, 1], behind], 1).astype(np.float32)
