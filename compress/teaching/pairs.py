@@ -19,6 +19,7 @@ from torch import Tensor
 
 from compress.faces.materials import LABELS
 from compress.shards import Shards
+from compress.teaching.occluders import occlude
 from compress.teaching.weighting import pixel_weights
 from compress.training.batches import prefetch, to_picture
 
@@ -117,6 +118,8 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
     """Turn what `read_rows` gives into a batch at `size` pixels, augmented if a generator is given."""
     count, source = len(rows["photo"]), rows["photo"].shape[1]
     scale, mirror, shift = draw_views(count, rng)
+    if rng is not None:
+        occlude(rows, rng)
     pictures = torch.cat([to_picture(rows["photo"]), to_picture(rows["cartoon"])], dim=1)
     weight = pixel_weights(pictures[:, 3:], rows["labels_cartoon"], rows["visible"])
     dense = torch.cat(
