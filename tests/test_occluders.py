@@ -48,9 +48,8 @@ def test_what_the_photo_hides_and_what_people_look_at_counts_more() -> None:
     cartoon = torch.full((1, 3, 1, 4), 0.2)
     labels = np.array([[[LABELS[name] for name in ("background", "skin", "teeth", "eye")]]], np.uint8)
     seen, hidden = (pixel_weights(cartoon, labels, np.full((1, 1, 4), v, np.uint8))[0, 0, 0] for v in (1, 0))
-    assert seen.tolist() == pytest.approx(
-        [weighting.ELSEWHERE, *(weighting.PARTS[n] for n in ("skin", "teeth", "eye"))]
-    )
+    expected = [weighting.ELSEWHERE, *(weighting.PARTS[name] for name in ("skin", "teeth", "eye"))]
+    assert seen.tolist() == pytest.approx(expected)
     assert (hidden / seen).tolist() == pytest.approx([1, weighting.HIDDEN, weighting.HIDDEN, weighting.HIDDEN])
 
 

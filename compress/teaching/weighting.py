@@ -32,7 +32,7 @@ def pixel_weights(cartoon: Tensor, labels: np.ndarray, visible: np.ndarray) -> T
     label = torch.from_numpy(labels.astype(np.int64))[:, None]
     weight = _TABLE[label]
     skin = (label == LABELS["skin"]).float()
-    brightness = ((cartoon + 1) / 2 * skin).sum((1, 2, 3)) / (3 * skin.sum((1, 2, 3)) + 1)
+    brightness = ((cartoon + 1) / 2 * skin).sum((1, 2, 3)) / (3 * skin.sum((1, 2, 3))).clamp_min(1)
     factor = (DARK_SKIN / brightness.clamp_min(1e-3)).clamp(1, DARKEST)
     weight = torch.where(skin > 0, weight * factor[:, None, None, None], weight)
     hidden = torch.from_numpy(visible == 0)[:, None] & (label != LABELS["background"])
