@@ -9,6 +9,7 @@ import pytest
 
 from compress.faces.background import paint_background
 from compress.faces.conditions import CONDITIONS
+from compress.faces.creases import crease, distance
 from compress.faces.film import FILMS, Film, develop_photo, follow_film, sample_film, through_file, through_lens
 from compress.faces.head import load_head
 from compress.faces.lighting import Lighting, dapple, even, light_up, sample_lighting, tint, white_balance
@@ -204,3 +205,13 @@ def test_teeth_are_white_with_darker_gaps_and_gums() -> None:
     along = np.linspace(-1, 1, texture.shape[1])
     line = texture[50].mean(1)
     assert line[gap("upper", along) > 0.97].mean() < line[gap("upper", along) < 0.5].mean() - 10
+
+
+def test_creases_lie_on_the_front_of_the_face_alone() -> None:
+    line = ((0.0, 0.0), (2.0, 0.0))
+    np.testing.assert_allclose(distance(np.array([[1, 0.5], [3, 0], [-1, 1]], np.float32), line), [0.25, 1, 2])
+    y, x = np.mgrid[8.2:6.2:64j, -0.7:0.7:64j].astype(np.float32)
+    front, back = (np.stack([x, y, np.full_like(x, z)], -1) for z in (1.3, -0.5))
+    depth = crease(front, np.random.default_rng(0))
+    assert 0.2 < depth.max() <= 1 and depth.mean() < 0.3
+    assert depth[y < 6.35].max() == 0 and crease(back, np.random.default_rng(0)).max() == 0

@@ -31,32 +31,40 @@ WIDTHS = {"forehead": 0.016, "frown": 0.014, "eyes": 0.013, "folds": 0.028, "cor
 """Half widths of the lines in decimetres."""
 
 
+REACH = 3.5
+"""The soft shade beside a line is this many times as wide as the line."""
+
+
 def distance(points: Array, line: Line) -> Array:
-    """Distance [...] of points (x, y) [..., 2] to a line of straight pieces."""
-    nearest = np.full(points.shape[:-1], np.inf, np.float32)
+    """Squared distance [n] of points (x, y) [n, 2] to a line of straight pieces."""
+    nearest = np.full(len(points), np.inf, np.float32)
     for first, last in itertools.pairwise(line):
-        start, piece = np.array(first, np.float32), np.array(last, np.float32) - np.array(first, np.float32)
-        along = np.clip(((points - start) @ piece) / (piece @ piece), 0, 1)
-        nearest = np.minimum(nearest, np.linalg.norm(points - start - along[..., None] * piece, axis=-1))
+        dx, dy = np.float32(last[0] - first[0]), np.float32(last[1] - first[1])
+        x, y = points[:, 0] - np.float32(first[0]), points[:, 1] - np.float32(first[1])
+        along = np.clip((x * dx + y * dy) / (dx * dx + dy * dy), 0, 1)
+        nearest = np.minimum(nearest, (x - along * dx) ** 2 + (y - along * dy) ** 2)
     return nearest
 
 
 def crease(position: Array, random: np.random.Generator) -> Array:
-    """Depth of creases 0..1 of one person in texture space: positions on the mean head [..., 3] to [...].
+    """Depth of creases 0..1 of one person in texture space: positions on the mean head [H, W, 3] to [H, W].
 
     Kinds and sides differ in strength. A line casts a soft shade beside it, too.
     """
-    across = np.abs(position[..., 0])
-    front = np.clip((position[..., 2] - 0.75) / 0.3, 0, 1)
-    wobble = 0.012 * np.sin(position[..., 0] * random.uniform(9, 16) + random.uniform(0, 6))
-    points = np.stack([across, position[..., 1] + wobble], -1).astype(np.float32)
-    depth = np.zeros(points.shape[:-1], np.float32)
+    face = (position[..., 2] > 0.75) & (position[..., 1] > 6.35) & (position[..., 1] < 8.0)
+    x, y, z = position[face].T
+    wobble = 0.012 * np.sin(x * random.uniform(9, 16) + random.uniform(0, 6))
+    points = np.stack([np.abs(x), y + wobble], 1).astype(np.float32)
+    depth = np.zeros(len(points), np.float32)
     kinds = {"forehead": FOREHEAD, "frown": FROWN, "eyes": EYES, "folds": FOLDS, "corners": CORNERS}
     for kind, lines in kinds.items():
         strength = random.uniform(0.3, 1.0)
         for line in lines:
-            apart = distance(points, line) / WIDTHS[kind]
-            side = 1 + 0.25 * random.normal() * np.sign(position[..., 0])
-            drawn = 0.7 * np.exp(-(apart**2)) + 0.3 * np.exp(-((apart / 3.5) ** 2))
-            depth = np.maximum(depth, drawn * side * strength * random.uniform(0.6, 1.0))
-    return np.asarray(np.clip(depth * front, 0, 1), np.float32)
+            side = 1 + 0.25 * float(random.normal()) * np.sign(x)
+            strength_here = np.float32(strength * random.uniform(0.6, 1.0))
+            apart = distance(points, line) / np.float32(WIDTHS[kind] ** 2)
+            drawn = 0.7 * np.exp(-apart) + 0.3 * np.exp(-apart / REACH**2)
+            depth = np.maximum(depth, drawn * side * strength_here)
+    out = np.zeros(position.shape[:2], np.float32)
+    out[face] = np.clip(depth * np.clip((z - 0.75) / 0.3, 0, 1), 0, 1)
+    return out

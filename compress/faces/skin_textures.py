@@ -57,6 +57,12 @@ def island_mask(island: int, size: int) -> Array:
     return out
 
 
+def colour(rgb: list[float], gain: float = 1.0) -> Array:
+    """Three shares [3], so narrow that large pictures stay narrow."""
+    return np.asarray(np.array(rgb) * gain, np.float32)
+CREASES_KEPT = 0.5
+
+
 class SkinPainter:
     """Paints zones and skins in texture space from positions on the mean head."""
 
@@ -71,6 +77,7 @@ class SkinPainter:
             name: cv2.resize(mask, (SKIN_SIZE, SKIN_SIZE), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
             for name, mask in head.masks.items()
         }
+        self.red, self.dark, self.yellow = self.blush_and_shade()
 
     def blob(self, centre: object, size: object, mirror: bool = True) -> Array:
         """Gaussian blob around a point of the head, mirrored to the other side."""
@@ -103,42 +110,48 @@ class SkinPainter:
         front = self.position[..., 2] > 1.0
         return np.asarray(inside * front * np.where(line > 0, LINE + (1 - LINE) * line, LINE * fade), np.float32)
 
-    def skin(self, seed: int, age: float) -> Bytes:
-        """One relative skin texture: redness, shadows of lids, creases by age 0..1, mottling, spots, pores, lips."""
-        random = np.random.default_rng(seed)
+    def blush_and_shade(self) -> tuple[Array, Array, Array]:
+        """Where skin is redder, darker and yellower than elsewhere, the same for all skins."""
         e, n = self.eye, self.nose
         drop = e[1] - n[1]
         red = 0.55 * self.blob([0.42, n[1] + 0.05, n[2] - 0.35], [0.28, 0.26, 0.5])
         red += 0.6 * self.blob(n, [0.16, 0.14, 0.25], False)
         red += 0.35 * self.blob([0, n[1] - 1.05 * drop - 0.25, n[2] - 0.1], [0.22, 0.14, 0.4], False)
         red += 0.6 * self.masks["ears"]
-        mottling = noise(random, SKIN_SIZE, SKIN_SIZE, 11, 11), noise(random, SKIN_SIZE, SKIN_SIZE, 3.5, 3.5)
-        red += (0.07 + 0.10 * age) * mottling[0] + (0.05 + 0.07 * age) * mottling[1]
         dark = 0.45 * self.blob([e[0] * 0.85, e[1] - 0.17, e[2] + 0.12], [0.14, 0.07, 0.3])
         dark += 0.35 * self.masks["eyelids"]
         yellow = self.blob([0, e[1] + 0.55, e[2]], [0.7, 0.3, 0.6], False)
+        return red, dark, yellow
+
+    def skin(self, seed: int, age: float) -> Bytes:
+        """One relative skin texture: redness, shadows of lids, creases by age 0..1, mottling, spots, pores, lips."""
+        random = np.random.default_rng(seed)
+        red = self.red.copy()
+        mottling = noise(random, SKIN_SIZE, SKIN_SIZE, 11, 11), noise(random, SKIN_SIZE, SKIN_SIZE, 3.5, 3.5)
+        red += (0.07 + 0.10 * age) * mottling[0] + (0.05 + 0.07 * age) * mottling[1]
         level = np.full((SKIN_SIZE, SKIN_SIZE, 1), SKIN_LEVEL, np.float32)
-        base = level * (1 + random.uniform(0.6, 1.3) * red[..., None] * np.array([0.01, -0.10, -0.11]))
-        base = base * (1 - random.uniform(0.5, 1.2) * dark[..., None] * np.array([0.12, 0.16, 0.12]))
-        base = base * (1 + yellow[..., None] * np.array([0.015, 0.015, -0.02]))
+        base = level * (1 + red[..., None] * colour([0.01, -0.10, -0.11], random.uniform(0.6, 1.3)))
+        base = base * (1 - self.dark[..., None] * colour([0.12, 0.16, 0.12], random.uniform(0.5, 1.2)))
+        base = base * (1 + self.yellow[..., None] * colour([0.015, 0.015, -0.02]))
         lines = (0.2 + 0.8 * age) * crease(self.position, random)
-        base = base * (1 - lines[..., None] * np.array([0.16, 0.24, 0.26]))
+        base = base * (1 - lines[..., None] * colour([0.16, 0.24, 0.26]))
         spots = np.clip(noise(random, SKIN_SIZE, SKIN_SIZE, 1.7, 1.7) - (3.3 - 0.7 * age), 0, 1)
-        base = base * (1 - spots[..., None] * np.array([0.22, 0.34, 0.38]))
+        base = base * (1 - spots[..., None] * colour([0.22, 0.34, 0.38]))
         for width in (1.1, 3.0):
             base = base * (1 + 0.010 * noise(random, SKIN_SIZE, SKIN_SIZE, width, width)[..., None])
         lips = blur(self.masks["lips"], 0.8)[..., None]
-        base = base * (1 - lips) + base * np.array([0.93, 0.70, 0.71]) * lips
+        base = base * (1 - lips) + base * colour([0.93, 0.70, 0.71]) * lips
         cavity = island_mask(2, SKIN_SIZE)[..., None]
-        base = base * (1 - cavity) + np.array([0.42, 0.17, 0.16]) * cavity
+        base = base * (1 - cavity) + colour([0.42, 0.17, 0.16]) * cavity
         return quantise(np.asarray(base, np.float32))
 
 
 def soften(skin: Bytes, lips: Array) -> Bytes:
-    """The cartoon's copy of a skin texture: strongly blurred, but for the lips' outline."""
+    """The cartoon's copy of a skin texture: blurred, with half of its creases, and the lips' outline."""
     size = skin.shape[0]
-    wide, narrow = (
-        np.dstack([blur(skin[..., c].astype(np.float32), s * size / 1024) for c in range(3)]) for s in (14.0, 2.0)
+    wide, middle, narrow = (
+        np.dstack([blur(skin[..., c].astype(np.float32), s * size / 1024) for c in range(3)]) for s in (14.0, 4.0, 2.0)
     )
     weight = np.clip(blur(lips, 2 * size / 1024) * 1.3, 0, 1)[..., None]
-    return np.asarray(np.clip(wide * (1 - weight) + narrow * weight, 0, 255), np.uint8)
+    calm = wide + CREASES_KEPT * (middle - wide)
+    return np.asarray(np.clip(calm * (1 - weight) + narrow * weight, 0, 255), np.uint8)
