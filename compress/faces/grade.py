@@ -12,7 +12,7 @@ from compress.faces.styles import Look
 
 Array = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
-COMMON_TONE, TONE_KEPT = 0.35, 0.35
+COMMON_TONE, TONE_KEPT = 0.35, 0.45
 """Mean albedo of skin that is exposed to the style's level, and power of the share in which others are aimed off it."""
 
 
