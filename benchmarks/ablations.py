@@ -57,7 +57,7 @@ Curve = Sequence[tuple[int, float]]
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "macs": ("M MACs", "{:.1f}"),
-    "l1": ("L1 x 1000", "{:.2f}"),
+    "l1": ("L1", "{:.4f}"),
     "share": ("L1, % of baseline's", "{:.1f}"),
     "psnr_db": ("PSNR, dB", "{:.2f}"),
     "flow_px": ("flow, px", "{:.3f}"),

@@ -1,4 +1,6 @@
-"""The projected discriminator: what of it is frozen, what it tells apart, and how strongly the teacher hears it."""
+"""The discriminators: what of the projected one is frozen, that the plain one learns whole, what they tell apart, and
+how strongly the teacher hears them.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +66,19 @@ def test_coarse_features_are_mixed_into_fine_ones(features: EfficientNetLite0, m
 @pytest.mark.parametrize(("size", "places"), [(32, 16 + 16 + 4 + 1), (48, 9 + 9 + 9 + 4), (64, 16 + 16 + 16 + 4)])
 def test_heads_give_one_logit_a_place_at_every_scale(features: EfficientNetLite0, size: int, places: int) -> None:
     assert Discriminator(features, size)(noise(2, size), zeros(2)).shape == (2, places)
+    plain = Discriminator(None, size)(noise(2, size), zeros(2))
+    # An odd side is rounded down by plain convolutions and up by the pretrained ones: 3 px become 1, not 2.
+    assert plain.shape == (2, places - 3 * (size == 48))
+
+
+def test_plain_discriminator_learns_whole_the_projected_one_by_its_heads(features: EfficientNetLite0) -> None:
+    for judge, parts in ((Discriminator(None, SIZE), ("heads.", "projection.")), (Discriminator(features, SIZE), ())):
+        generator_loss(judge(noise(2), zeros(2))).backward()
+        learned = {id(p) for p in judge.learned.parameters()}
+        taught = {name for name, p in judge.named_parameters() if p.grad is not None and p.grad.any()}
+        assert all(any(name.startswith(part) for name in taught) for part in parts or ("heads.",))
+        assert {id(p) for name, p in judge.named_parameters() if name in taught} <= learned
+        assert all(id(p) not in learned for p in judge.parameters() if not p.requires_grad)
 
 
 def test_heads_give_one_logit_a_style(features: EfficientNetLite0) -> None:
@@ -76,10 +91,11 @@ def test_heads_give_one_logit_a_style(features: EfficientNetLite0) -> None:
         assert not torch.allclose(together[(style + 1) % 3], alone, atol=1e-1)
 
 
-def test_judge_learns_to_tell_textured_pictures_from_plain_ones(features: EfficientNetLite0) -> None:
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_judge_learns_to_tell_textured_pictures_from_plain_ones(features: EfficientNetLite0, pretrained: bool) -> None:
     torch.manual_seed(0)
-    judge = Discriminator(features, SIZE)
-    optimizer = torch.optim.Adam(judge.heads.parameters(), 2e-3, betas=(0.0, 0.99))
+    judge = Discriminator(features if pretrained else None, SIZE)
+    optimizer = torch.optim.Adam(judge.learned.parameters(), 2e-3, betas=(0.0, 0.99))
     generator = torch.Generator().manual_seed(0)
     for step in range(12):
         real, false = augment(noise(4, seed=step + 2), generator), augment(flat(4), generator)
