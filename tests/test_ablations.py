@@ -171,8 +171,9 @@ def test_without_the_pyramid_only_the_largest_scale_is_supervised(pairs: Shards)
         built = network()
         loss, _ = teaching_loss(built(batch.photo), batch, {"picture": 1.0, "position": 1.0}, pyramid)
         loss.backward()
-        heads = [*(level.head for level in built.render), built.geometry.dense8, built.geometry.dense4]
-        taught[pyramid] = [head.weight.grad is not None and bool(head.weight.grad.any()) for head in heads]
+        heads = [*(f"render.{level}.head" for level in range(4)), "geometry.dense8", "geometry.dense4"]
+        grads = [built.get_parameter(f"{head}.weight").grad for head in heads]
+        taught[pyramid] = [grad is not None and bool(grad.any()) for grad in grads]
     assert taught == {True: [True] * 6, False: [False] * 3 + [True, False, True]}
 
 
@@ -182,7 +183,12 @@ def steps(**changes: Any) -> TeachStep:
         PhaseSettings(size=32, images=6, batch=2, learning_rate=1e-3),
     )
     architecture = TeacherArchitecture(channels=(16, 16, 16, 32, 32), coefficients=5)
-    settings = {"architecture": architecture, "phases": phases, "styles": ("fairy-tale",), "weights": {"picture": 1.0}}
+    settings: dict[str, Any] = {
+        "architecture": architecture,
+        "phases": phases,
+        "styles": ("fairy-tale",),
+        "weights": {"picture": 1.0},
+    }
     return TeachStep(**settings, precision="float32", ema=0.9, initial="", **changes)
 
 
