@@ -25,8 +25,11 @@ from compress.reporting import formats
 MODEL, CORE = "model.onnx", "core.onnx"
 """The whole student, and the part before the compositor, which students that draw RGB do not have."""
 VERDICT, JUNIT, SUMMARY = "verdict.json", "junit.xml", "summary.md"
-RUN_FILES: Mapping[str, tuple[str, ...]] = {"report": ("report.html",), "teach": ("teacher.safetensors",),
-                                         "assess": ("assessment.json", "assessment.md", "faces.png")}
+RUN_FILES: Mapping[str, tuple[str, ...]] = {
+    "report": ("report.html",),
+    "teach": ("teacher.safetensors",),
+    "assess": ("assessment.json", "assessment.md", "faces.png"),
+}
 """Files of a step, by stage, that are copied to the top of the run folder."""
 CANDIDATE_FILES: Mapping[str, tuple[str, ...]] = {"report": ("report.html",), "verify": ("images.csv", "metrics.json")}
 """Files of a step, by stage, that are copied beside the verdict of a candidate."""

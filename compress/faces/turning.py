@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-
 from compress.faces.pair import PairRenderer, Sample, turn_scene
 from compress.faces.truth import Subject, face_points
 from compress.faces.video import nowhere, trace

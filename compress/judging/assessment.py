@@ -31,9 +31,10 @@ MEASURES: Mapping[str, Measure] = {
     "identity_margin": Measure("identity: cosine to the own photo less the mean to others", min=0.35),
     "worst_group_rank1": Measure("identity: found again in the worst group", min=0.85),
     "style_kid_share": Measure("style: KID to cartoon renders, share of the photos' own", max=0.4),
+    "style_kid_face_share": Measure("style of the face alone: KID, share of the photos' own"),
     "eye_opening_ratio": Measure("geometry: eye opening over face height, against the photo", min=1.25),
     "haar_ratio": Measure("sharpness: Haar detail over that of cartoon renders", min=0.8, max=1.25),
-    "haar_face_ratio": Measure("sharpness of the middle of the face alone"),
+    "haar_face_ratio": Measure("sharpness of the face alone"),
     "shift_ratio": Measure("steadiness: error under shifts of 2 px over the photo's own", max=1.5),
     "turn_ratio": Measure("3D: error along the true flow of a turning head, over the photo frames' own"),
     "turn_residual_px": Measure("3D: motion left after the true flow, pixels"),
@@ -107,8 +108,8 @@ def markdown(title: str, rows: Sequence[Row], remarks: Sequence[str]) -> str:
 
 
 def _bound(row: Row) -> str:
-    ends = [f"at least {row.min:g}" if row.min is not None else "", f"at most {row.max:g}" if row.max is not None else ""]
-    return ", ".join(end for end in ends if end)
+    ends = (("at least", row.min), ("at most", row.max))
+    return ", ".join(f"{word} {end:g}" for word, end in ends if end is not None)
 
 
 def _cell(row: Row) -> str:

@@ -26,6 +26,8 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating]
 Table = dict[str, NDArray[np.generic]]
 
+LOOKED = ("feature", "haar", "feature_face", "haar_face")
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -61,30 +63,26 @@ def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed
     """Rows of every style on photographs and on renders, with groups, turns and how far the points can be trusted."""
     rows: list[Row] = []
     groups: dict[str, list[dict[str, Any]]] = {}
-    people = _people(stored.photos)
-    rendered = {"person": np.array([f"render-{row}" for row in range(len(stored.pairs))], "S64")}
+    people = dict(stored.photos.read(range(len(stored.photos)), ["person", *CATEGORIES]))
+    rendered: Table = {"person": np.array([f"render-{row}" for row in range(len(stored.pairs))], "S64")}
     cartoons = Shards(stored.described / "cartoons")
-    check = cartoons.read(range(len(cartoons)), ["opening", "opening_true"])
     for number, style in enumerate(stored.styles):
-        wanted: Table = {name: column[:, number] for name, column in
-                         cartoons.read(range(len(cartoons)), ["feature", "haar", "haar_face"]).items()} | rendered  # fmt: skip
-        for part, who in ((PHOTOGRAPHS, people), (RENDERS, rendered)):
-            photo, drawn = _described(stored.described / part, number, who)
-            if len(photo["person"]) < 4:
-                continue
-            found = assessment_rows.style_rows(photo, drawn, wanted, seed)
-            if part == PHOTOGRAPHS:
-                hits = identity.rank1(*(np.asarray(t["identity"], np.float64) for t in (photo, drawn)),
-                                      photo["person"], gallery=len(photo["person"]))  # fmt: skip
-                shares = dict(assessment_rows.group_shares(hits, people))
-                groups[style] = [{"group": name, **share.as_dict()} for name, share in shares.items()]
-                if (worst := assessment_rows.worst_group(shares)) is not None:
-                    found["worst_group_rank1"] = worst
-                if (steady := shift_ratio(stored, number, seed)) is not None:
-                    found["shift_ratio"] = steady
-            else:
-                found |= turning(stored, number, seed)
-            rows += [assessment.judge(style, part, name, estimate, bounds) for name, estimate in found.items()]
+        looked = cartoons.read(range(len(cartoons)), LOOKED)
+        wanted = {name: column[:, number] for name, column in looked.items()} | rendered
+        photo, drawn = _described(stored.described / PHOTOGRAPHS, number, people)
+        found = {PHOTOGRAPHS: assessment_rows.style_rows(photo, drawn, wanted, seed), RENDERS: {}}
+        of_photo, seen = (assessment_rows.floats(table, "identity") for table in (photo, drawn))
+        hits = identity.rank1(of_photo, seen, people["person"], gallery=len(seen))
+        shares = dict(assessment_rows.group_shares(hits, people))
+        groups[style] = [{"group": name, **share.as_dict()} for name, share in shares.items()]
+        found[PHOTOGRAPHS] |= assessment_rows.worst_group(shares) | shift_ratio(stored, number, seed)
+        photo, drawn = _described(stored.described / RENDERS, number, rendered)
+        if len(photo["person"]):
+            found[RENDERS] = assessment_rows.style_rows(photo, drawn, wanted, seed)
+        found[RENDERS] |= turning(stored, number, seed)
+        for part, estimates in found.items():
+            rows += [assessment.judge(style, part, name, estimate, bounds) for name, estimate in estimates.items()]
+    check = cartoons.read(range(len(cartoons)), ["opening", "opening_true"])
     openings = {style: _opening_check(check, number) for number, style in enumerate(stored.styles)}
     record = {
         "styles": list(stored.styles),
@@ -96,10 +94,6 @@ def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed
         "face_points": face_points.SHA256,
     }
     return Assessed(rows, list(_remarks(stored, people, groups, openings)), record)
-
-
-def _people(photos: Shards) -> Table:
-    return dict(photos.read(range(len(photos)), ["person", *CATEGORIES]))
 
 
 def _described(folder: Path, number: int, who: Table) -> tuple[Table, Table]:
@@ -117,14 +111,14 @@ def shifted(photos: Bytes, rows: NDArray[np.int64], seed: int) -> Bytes:
     return np.stack([resample(p, assessment_rows.shift_matrix(seed, int(r)), size) for p, r in zip(photos, rows)])
 
 
-def shift_ratio(stored: Stored, number: int, seed: int) -> Estimate | None:
-    """Mean |T(S x) - S T(x)| over mean |S^-1 S x - x|, S a shift by 2 px in any direction; None if nothing was shifted.
+def shift_ratio(stored: Stored, number: int, seed: int) -> dict[str, Estimate]:
+    """Mean |T(S x) - S T(x)| over mean |S^-1 S x - x|, S a shift by 2 px in any direction; empty if none was shifted.
 
     A photo commutes with S exactly, so the photo's own error is what being resampled costs it: S there and back.
     """
     moved = Shards(stored.drawn / "shifted")
     if not len(moved):
-        return None
+        return {}
     still = Shards(stored.drawn / PHOTOGRAPHS)
     errors: list[tuple[float, float]] = []
     for place in range(len(moved)):
@@ -132,14 +126,15 @@ def shift_ratio(stored: Stored, number: int, seed: int) -> Estimate | None:
         row = int(sample["row"][0])
         matrix = assessment_rows.shift_matrix(seed, row)
         image, photo = still.read([row], ["image"])["image"][:, number], stored.photos.read([row], ["photo"])["photo"]
-        back = np.stack([resample(shifted(photo, np.array([row]), seed)[0], inverse(matrix), photo.shape[1])])
-        identity_matrix = np.eye(2, 3)[None]
-        own = steadiness.equivariance_error(back, photo, identity_matrix)[0]
-        errors.append((steadiness.equivariance_error(sample["image"][:, number], image, matrix[None])[0], own))
+        there = shifted(photo, np.array([row]), seed)[0]
+        back = resample(there, inverse(matrix), photo.shape[1])[None]
+        of_drawn = steadiness.equivariance_error(sample["image"][:, number], image, matrix[None])
+        of_photo = steadiness.equivariance_error(back, photo, np.eye(2, 3)[None])
+        errors.append((float(of_drawn[0]), float(of_photo[0])))
     person = stored.photos.read(moved.read(range(len(moved)), ["row"])["row"].astype(np.int64), ["person"])["person"]
     drawn, own_errors = np.array(errors).T
     found = intervals.ratio(drawn, own_errors, seed, person)
-    return replace(found, note=f"{drawn.mean():.2f} of {own_errors.mean():.2f} levels")
+    return {"shift_ratio": replace(found, note=f"{drawn.mean():.2f} of {own_errors.mean():.2f} levels")}
 
 
 def turning(stored: Stored, number: int, seed: int) -> dict[str, Estimate]:

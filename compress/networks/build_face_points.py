@@ -80,7 +80,7 @@ def train(pairs: Shards, steps: int, seed: int = 0) -> FacePointsNetwork:
         distance = (F.smooth_l1_loss(found, truth, beta=0.01, reduction="none").sum(2) * inside * weight).sum()
         loss = distance / (inside * weight).sum()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
         if step % 100 == 0 or step == steps - 1:

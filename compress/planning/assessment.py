@@ -38,7 +38,8 @@ def assessment_plan(
     try:
         settings = Assessment.model_validate_json(json.dumps(told))
     except ValidationError as error:
-        raise InputError(f"{path}: cannot be assessed ({error.errors()[0]['msg']}); save it with teachers.save") from error
+        problem = error.errors()[0]["msg"]
+        raise InputError(f"{path}: cannot be assessed ({problem}); save it with teachers.save") from error
     return make_plan(survey_assessment(settings, Path.cwd()), path)
 
 

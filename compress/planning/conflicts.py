@@ -44,6 +44,9 @@ def conflicts(document: Document) -> Iterator[Conflict]:
     for name in tiers if isinstance(tiers, dict) else ():
         yield from _tier(document, ("tiers", name))
     yield from _styles(document)
+    bounds = document.get("training", "assess", "bounds")
+    for name in bounds if isinstance(bounds, dict) else ():
+        yield from _bounds(document, ("training", "assess", "bounds", name))
     phases = document.get("training", "phases")
     for index in range(len(phases) if isinstance(phases, list) else 0):
         yield from _phase(document, ("training", "phases", index))

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 Bytes = NDArray[np.uint8]
 WEIGHTS = "teacher.safetensors"
 BATCH, SHARD_SIZE = 8, 64
+FEWEST = 4
+"""Photographs below which no distance between sets can be computed."""
 ACROSS = 3
 """Faces beside each other on the sheet."""
 
@@ -71,6 +73,8 @@ def run(settings: AssessStep, inputs: Mapping[str, Artifact], folder: Path, cont
     drawer = open_teacher(path, settings.styles, context.device)
     photos, renders = Shards(inputs["photos"].path), inputs["renders"].path
     pairs, turns = Shards(renders / "pairs"), Shards(renders / "turns")
+    if len(photos) < FEWEST:
+        raise InputError(f"assess: {len(photos)} photographs show a face, at least {FEWEST} are needed; name more")
     drawn, described = folder / "drawn", folder / "described"
     rows = np.unique(np.linspace(0, len(photos) - 1, min(settings.shifted, len(photos))).round().astype(np.int64))
     own = min(settings.drawn_renders, len(pairs))
@@ -88,8 +92,10 @@ def run(settings: AssessStep, inputs: Mapping[str, Artifact], folder: Path, cont
         look = functools.partial(_look_at_cartoons, pairs, judges, finder, context.device)
         describe(look, len(pairs), described / "cartoons", task)
     found = assessment_table.Stored(photos, pairs, turns, drawn, described, settings.styles)
-    table = assessment_table.tabulate(found, settings.seed, settings.bounds)
-    record = table.record | {"teacher": {"file": path.name, "sha256": hash_file(path)}, "judges": judges.describe()}
+    table = assessment_table.tabulate(
+        found, settings.seed, {str(name): bound for name, bound in settings.bounds.items()}
+    )
+    record = {**table.record, "teacher": {"file": path.name, "sha256": hash_file(path)}, "judges": judges.describe()}
     write_json(folder / "assessment.json", record)
     write_text(folder / "assessment.md", assessment.markdown("Assessment of the teacher", table.rows, table.remarks))
     sheet(photos, Shards(drawn / assessment.PHOTOGRAPHS), settings, folder / "faces.png")
@@ -105,6 +111,7 @@ def open_teacher(path: Path, styles: Sequence[str], device: str) -> Drawer:
     known = network.architecture.styles
     if missing := [style for style in styles if style not in known]:
         raise InputError(f"assess: {path.name} has no style {', '.join(missing)}; it has {', '.join(known)}")
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
     return Drawer(network, tuple(known.index(style) for style in styles), device)
 
 
@@ -152,16 +159,13 @@ def _look_at_cartoons(
 ) -> Sample:
     """The same of rendered cartoons, less identity, and the openings of photo and cartoons as found and as they are."""
     sample = pairs.read(rows)
-    seen = [
-        assessment_rows.describe(p, sample["points"], judges, finder, device)
-        for p in np.moveaxis(sample["cartoon"], 1, 0)
-    ]
-    columns = {name: np.stack([one[name] for one in seen], axis=1) for name in ("feature", "haar", "haar_face")}
+    cartoons = np.moveaxis(sample["cartoon"], 1, 0)
+    seen = [assessment_rows.look(pictures, judges, device) for pictures in cartoons]
     truth = [sample["landmarks_photo"], *np.moveaxis(sample["landmarks_cartoon"], 1, 0)]
-    of_photo = face_points.eye_opening(finder.find(sample["photo"]))
-    columns["opening"] = np.stack([of_photo, *(one["opening"] for one in seen)], axis=1).astype(np.float32)
-    columns["opening_true"] = np.stack([face_points.eye_opening(p) for p in truth], axis=1).astype(np.float32)
-    return columns
+    found = [finder.find(np.ascontiguousarray(pictures)) for pictures in (sample["photo"], *cartoons)]
+    openings = {name: [face_points.eye_opening(p) for p in of] for name, of in (("", found), ("_true", truth))}
+    columns = {name: np.stack([one[name] for one in seen], axis=1) for name in seen[0]}
+    return columns | {f"opening{name}": np.stack(of, axis=1).astype(np.float32) for name, of in openings.items()}
 
 
 def sheet(photos: Shards, drawn: Shards, settings: AssessStep, path: Path) -> None:
