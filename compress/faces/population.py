@@ -19,13 +19,15 @@ Array = npt.NDArray[np.float32]
 ANCESTRIES = ("african", "asian", "caucasian")
 LEADING_FROM, MIXED_BELOW = 0.72, 0.58
 """A quarter of the people each has one ancestry from the first share up; the last quarter has all below the second."""
+ANCESTRY_GAIN, GENDER_GAIN = 1.6, 1.2
+"""The head's shapes of ancestry and gender are averages; a person is this many times as far from their mean."""
 AGE_SHARES = {"child": 0.2, "adult": 0.5, "senior": 0.3}
 CHILD_RANGE, ADULT_RANGE, SENIOR_RANGE = (0.25, 0.85), (0.0, 0.54), (0.56, 0.98)
 """Shares of the child's and the old shapes: from 25 years, a child's share of 1 takes 15 off, an old one adds 65."""
 
 SKIN_NODES = (0.0, 0.35, 0.68, 1.0)
 SKIN_COLOURS = np.log(
-    np.array([[0.72, 0.405, 0.32], [0.50, 0.25, 0.16], [0.27, 0.108, 0.062], [0.095, 0.039, 0.026]], np.float32)
+    np.array([[0.72, 0.405, 0.32], [0.50, 0.25, 0.16], [0.24, 0.110, 0.068], [0.085, 0.039, 0.028]], np.float32)
 )
 """Linear-light albedo of skin over melanin 0..1, interpolated in the logarithm."""
 HAIR_COLOURS = np.array(
@@ -153,7 +155,7 @@ class Population:
         groups |= dict(zip(("african", "asian", "european"), map(float, ancestry), strict=True))
         sliders = self.proportions.sample(random, groups)
         asymmetry = random.normal(0, 0.045, len(self.keys))
-        melanin = float(np.clip(ancestry @ np.array([0.80, 0.27, 0.12]) + random.normal(0, 0.13), 0, 1))
+        melanin = float(np.clip(ancestry @ np.array([0.88, 0.28, 0.07]) + random.normal(0, 0.13), 0, 1))
         tone = np.exp([np.interp(melanin, SKIN_NODES, SKIN_COLOURS[:, c]) for c in range(3)])
         tone = tone * np.exp(random.normal(0, 0.1) + np.array([-0.1, 0.6, 1.0]) * random.normal(0, 0.1))
         skin = self._choose_skin(random, skins, tone, male, old)
@@ -211,7 +213,7 @@ class Population:
                 np.clip(thick, 0.028, 0.125),
                 random.uniform(0.33, 0.47),
                 np.clip(random.normal(0.24 - 0.02 * male, 0.025), 0.185, 0.3),
-                random.normal(-0.022, 0.03),
+                random.normal(-0.05, 0.022),
             ],
             np.float32,
         )
@@ -223,7 +225,8 @@ class Population:
         chance = np.ones(len(names))
         for k, name in enumerate(names):
             if name.startswith("skin/embedded"):
-                chance[k] = (old + 0.03) if "old" in name else (1.03 - old)
+                worn = float(np.clip((old - 0.25) / 0.35, 0.02, 0.98))
+                chance[k] = worn if "old" in name else 1 - worn
                 continue
             apart = float(np.abs(np.log(skins[name]) - np.log(tone)).mean())
             chance[k] = np.exp(-4 * apart) * ((male + 0.05) if "_male" in name else (1 - male + 0.05))
@@ -243,9 +246,11 @@ class Population:
         """Weights [K] of all targets of a person with an expression; linear in the coefficients."""
         index = self.index
         out = np.zeros(len(index), np.float32)
-        for gender, share in (("female", 1 - person.male), ("male", person.male)):
+        male = 0.5 + GENDER_GAIN * (person.male - 0.5)
+        ancestry = 1 / 3 + ANCESTRY_GAIN * (person.ancestry - 1 / 3)
+        for gender, share in (("female", 1 - male), ("male", male)):
             for age, age_share in person.ages.items():
-                for race, race_share in zip(ANCESTRIES, person.ancestry, strict=True):
+                for race, race_share in zip(ANCESTRIES, ancestry, strict=True):
                     out[index[f"m/{race}-{gender}-{age}"]] += share * age_share * race_share
                 for name, weight_share in zip(("min", "average", "max"), person.weight, strict=True):
                     out[index[f"u/{gender}-{age}-{name}weight"]] += share * age_share * weight_share

@@ -51,9 +51,9 @@ SPREADS = (
 """Deviation of the sliders whose name holds the word, the first that fits; 0.23 of all others."""
 
 MEANS = {
-    "l/eyes/eye-height1": 0.25,
-    "l/eyes/eye-height2": 0.45,
-    "l/eyes/eye-height3": 0.25,
+    "l/eyes/eye-height1": 0.15,
+    "l/eyes/eye-height2": 0.28,
+    "l/eyes/eye-height3": 0.15,
     "l/eyes/eye-scale": 0.08,
     "l/head/head-scale-horiz": -0.12,
     "l/cheek/cheek-volume": -0.10,
