@@ -152,6 +152,8 @@ def _pictures(commands: Commands) -> None:
     stylize.add_argument("model", metavar="MODEL", help="a shipped teacher, a tier folder, or an ONNX file")
     stylize.add_argument("photos", nargs="+", metavar="PHOTO", help="photographs of any size")
     stylize.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
+    text = "of a teacher: a name, or weights as fairy-tale=0.5,toy=0.5 (default: its first)"
+    stylize.add_argument("--style", default="", metavar="STYLE", help=text)
     stylize.set_defaults(command=_stylize)
 
 
@@ -278,8 +280,13 @@ def _assess(options: argparse.Namespace) -> int:
 
 def _stylize(options: argparse.Namespace) -> int:
     from compress.photographs.stylize import stylize
+    from compress.planning.style_choice import parse
 
-    return stylize(options.model, options.photos, options.out)
+    try:
+        style = parse(options.style)
+    except ValueError as error:
+        raise InputError(f"--style: {error}") from error
+    return stylize(options.model, options.photos, options.out, style=style)
 
 
 class _whole:

@@ -76,7 +76,9 @@ class TeacherSettings(Section):
     factory: str = Field(default="", description="name of the function in the .py file that makes the teacher")
     files: tuple[str, ...] = Field(default=(), description="further files that the .py file reads")
     trust: bool = Field(default=False, description="whether the .py file may be executed")
-    style: int = Field(default=0, ge=0, le=1023, description="number of the style, for a network with several")
+    style: str | dict[str, float] = Field(
+        default="", description="name of a network's style, or weights by name that sum to 1; empty is its first"
+    )
     size: int = Field(default=0, ge=0, le=2048, description="pixels a side that it works at; 0 is the inputs' own")
     input_range: Range = Field(default="-1..1", description="values of the pixels that it takes")
     output_range: Range = Field(default="-1..1", description="values of the pixels that it gives")
@@ -296,8 +298,8 @@ class AssessSettings(Section):
     facts: str = Field(default="", description="CSV of people and groups in the photographs; empty is none")
     rendered: Annotated[int, Field(ge=16, le=100_000, description="rendered pairs: cartoons to compare with")] = 320
     rendered_seed: Seed = 900
-    drawn_renders: Count = Field(default=64, description="of the rendered photos, those that are stylised too")
-    shifted: Count = Field(default=64, description="photographs that are drawn shifted as well")
+    drawn_renders: Count = Field(default=48, description="of the rendered photos, those that are stylised too")
+    shifted: Count = Field(default=48, description="photographs that are drawn shifted as well")
     turns: Annotated[int, Field(ge=0, le=1_000, description="rendered heads that turn")] = 6
     frames: Annotated[int, Field(ge=2, le=100, description="frames of each turn")] = 6
     sheet: Annotated[int, Field(ge=1, le=600, description="faces on the sheet")] = 60

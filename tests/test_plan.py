@@ -116,6 +116,14 @@ def test_changed_teacher_file_redoes_what_it_made(tmp_path: Path) -> None:
     assert {name for name in after if before[name] == after[name]} == {"inputs", "test-inputs"}
 
 
+def test_changed_style_draws_anew_and_its_name_must_be_known(tmp_path: Path) -> None:
+    old = "teacher.safetensors}"
+    made = redone(tmp_path, old, "teacher.safetensors, style: {fairy-tale: 1}}")
+    assert {"targets", "test-targets", "test-motion"} <= made and not {"inputs", "test-inputs"} & made
+    found = problems(tmp_path, small_line.RECIPE.replace(old, "teacher.safetensors, style: toy}"))
+    assert "teacher.style (line 3): 'toy' is no style of this teacher; it has fairy-tale" in found
+
+
 def test_changed_photograph_changes_the_key(tmp_path: Path) -> None:
     text = small_line.RECIPE.replace("photos: []", "photos: [faces]", 1)
     photo = small_line.photos(tmp_path / "faces", 3) / "001.jpg"

@@ -11,7 +11,7 @@ import yaml
 import small_line
 from compress.errors import RecipeError
 from compress.planning.reading import load, schema
-from compress.recipe import Recipe, TeacherRecipe
+from compress.recipe import STYLES, Recipe, TeacherRecipe
 
 
 def problems(folder: Path, text: str) -> list[str]:
@@ -92,6 +92,12 @@ def test_mistake_is_named_with_place_line_and_way_out(tmp_path: Path, old: str, 
     assert any(problem in sentence for sentence in found), found
 
 
+def test_recipe_knows_the_styles_of_the_renderer() -> None:
+    from compress.faces.styles import STYLES as DRAWN
+
+    assert tuple(DRAWN) == STYLES
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -99,6 +105,9 @@ def test_mistake_is_named_with_place_line_and_way_out(tmp_path: Path, old: str, 
         ("size: 32", "size: 128", "training.phases[0].size (line 6): 128 is above training.pairs.size (line 4)"),
         ("[16, 16, 32, 32, 32]", "[16, 16, 32]", "training.architecture.channels"),
         ("[16, 16, 32, 32, 32]", "[16, 16, 32, 32, 33]", "training.architecture.channels[4] (line 3): 33 is not"),
+        ("size: 64}", "size: 64, styles: [toi]}", "training.pairs.styles[0] (line 4): 'toi' is not one of fairy-tale"),
+        ("size: 64}", "size: 64, styles: [toy, toy]}", "training.pairs.styles[1] (line 4): 'toy' is there already"),
+        ("size: 64}", "size: 64, styles: []}", "training.pairs.styles (line 4): an empty list is not a list of at"),
         ("flow: 10", "flows: 10", "training.weights.flows (line 7): unknown key 'flows'; did you mean"),
         ("phases: [{", "tiers: {}\n  phases: [{", "training.tiers (line 6): unknown key 'tiers'"),
     ],

@@ -125,6 +125,34 @@ def test_teacher_gives_its_own_picture_and_a_large_one(folder: Path) -> None:
     assert len(_halves(folder / "out" / "anna-large-pair.png")[0]) > 100
 
 
+def test_teacher_draws_in_the_style_that_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    record = {"family": "kstylegan", "channels": [16] * 5, "blocks": [1] * 4, "render_blocks": [1] * 3, "size": 64}
+    network = teachers.build({**record, "styles": ["fairy-tale", "toy"]})
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model, photo = str(folder / "tiny.safetensors"), str(folder / "anna.png")
+    teachers.save(network, Path(model))
+    drawn = []
+    for asked in ([], ["--style", "fairy-tale"], ["--style", "toy"], ["--style", "fairy-tale=0.5,toy=0.5"]):
+        assert cli.main(["stylize", model, photo, "--out", str(folder / "out"), *asked]) == 0
+        drawn.append(np.asarray(Image.open(folder / "out" / "anna-stylized.png")).astype(int))
+    assert np.array_equal(drawn[0], drawn[1])
+    assert all(np.abs(drawn[a] - drawn[b]).max() > 0 for a, b in ((1, 2), (1, 3), (2, 3)))
+    for asked, sentence in (
+        ("toi", "--style: 'toi' is no style of this teacher; did you mean 'toy'?"),
+        ("toy=0.5", "--style: weights sum to 0.5; make it 1"),
+        ("toy=half", "--style: 'toy=half' is no style with a weight"),
+    ):
+        assert cli.main(["stylize", model, photo, "--out", str(folder / "out"), "--style", asked]) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_student_has_no_other_style(folder: Path) -> None:
+    with pytest.raises(InputError, match="--style: .*model.onnx is a student"):
+        stylize(str(_whole(folder / "model.onnx")), [str(folder / "anna.png")], str(folder / "out"), style="toy")
+
+
 def test_photos_without_a_face_or_damaged_are_named_and_skipped(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

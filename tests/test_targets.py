@@ -34,12 +34,15 @@ class Output:
 
 
 class FakeTeacher(nn.Module):
-    """Pales the photo; counts the photos that it saw."""
+    """Pales the photo; counts the photos that it saw, and keeps the last weights of styles."""
 
+    architecture = teachers.Architecture(styles=("fairy-tale", "toy"))
     seen = 0
+    style = torch.empty(0)
 
     def forward(self, photo: Tensor, style: Tensor) -> Output:
         self.seen += len(photo)
+        self.style = style
         maps = torch.tensor([0.0] * 2 + [GAIN] * 3 + [BIAS] * 3).reshape(1, 8, 1, 1)
         quarter = SIZE // 4
         return Output(photo * GAIN + BIAS, maps.expand(len(photo), -1, quarter, quarter), F.avg_pool2d(photo, 16))
@@ -89,6 +92,35 @@ def test_targets_are_the_teachers_outputs_in_order(
     assert rows["identity"].shape == (COUNT, 3)
     assert numbers["samples"] == COUNT
     assert (numbers["teacher"]["name"], numbers["teacher"]["offers"]) == ("fake", ["maps", "taps"])
+
+
+@pytest.mark.parametrize(
+    ("style", "weights", "named"),
+    [
+        ("", [1, 0], "fairy-tale"),
+        ("toy", [0, 1], "toy"),
+        ({"toy": 0.25, "fairy-tale": 0.75}, [0.75, 0.25], "fairy-tale 0.75 + toy 0.25"),
+    ],
+)
+def test_teacher_draws_in_the_style_of_the_recipe(
+    style: str | dict[str, float],
+    weights: list[float],
+    named: str,
+    teacher: FakeTeacher,
+    photos: dict[str, Artifact],
+    settings: TeacherSettings,
+    tmp_path: Path,
+) -> None:
+    numbers = targets.run(settings.model_copy(update={"style": style}), photos, tmp_path / "out", Context())
+    assert teacher.style.tolist() == [weights] * len(teacher.style) and len(teacher.style) > 0
+    assert numbers["teacher"]["style"] == named
+
+
+def test_style_that_the_teacher_lacks_is_an_input_error(
+    teacher: FakeTeacher, photos: dict[str, Artifact], settings: TeacherSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="teacher.style: 'tow' is no style of this teacher; did you mean 'toy'?"):
+        targets.run(settings.model_copy(update={"style": "tow"}), photos, tmp_path / "out", Context())
 
 
 def test_targets_resume_behind_what_is_stored(

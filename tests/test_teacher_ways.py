@@ -173,7 +173,12 @@ def problems(folder: Path, **changes: object) -> str:
             {"python": "teacher.py", "trust": True, "factory": "make", "files": ["weights"]},
             "weights: there is no such file",
         ),
-        ({"network": "kstylegan-128", "style": 7}, "teacher.style (line 1): 7, but kstylegan-128.safetensors has 1"),
+        ({"network": "kstylegan-128", "style": "fairytale"}, "teacher.style (line 1): 'fairytale' is no style of this"),
+        (
+            {"network": "kstylegan-128", "style": {"fairy-tale": 0.7}},
+            "teacher.style (line 1): weights sum to 0.7; make",
+        ),
+        ({"network": "kstylegan-128", "style": 7}, "teacher.style (line 1): 7 is not text or a section (name of a net"),
         ({"network": "kstylegan-128", "input_range": "0..1"}, "input_range (line 1): means nothing for a teacher nam"),
         ({"onnx": "teacher.onnx", "trust": True}, "teacher.trust (line 1): means nothing for a teacher named by onnx"),
         ({"onnx": "teacher.onnx", "output_range": "0..2"}, "'0..2' is not one of -1..1, 0..1, 0..255"),

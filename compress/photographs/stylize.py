@@ -17,23 +17,24 @@ from compress.errors import EXIT_BAD_INPUT, EXIT_PASSED, InputError, storage_err
 from compress.photographs import photos as photographs
 from compress.photographs.alignment import U8
 from compress.photographs.stylizers import Picture, Stylizer, open_model
+from compress.planning.style_choice import FIRST, Choice
 
 Say = Callable[[str], None]
 RESULT, PAIR = "-stylized.png", "-pair.png"
 PNG_COMPRESSION = 3
 
 
-def stylize(model: str, photos: Sequence[str], out: str, say: Say = print) -> int:
+def stylize(model: str, photos: Sequence[str], out: str, say: Say = print, style: Choice = FIRST) -> int:
     """Stylise the largest face of every photograph; a folder stands for the pictures in it and below it.
 
     Writes NAME-pair.png (photo | result) and NAME-stylized.png into `out`, for a teacher NAME-large-... as well. Of two
     photographs with one name the second gets a number; no photograph is overwritten, results of an earlier run are.
-    Returns 0, or 2 if a photograph was skipped (named on standard error).
+    `style`: of a teacher, its first by default. Returns 0, or 2 if a photograph was skipped (named on standard error).
     Raises InputError when the model cannot be used or nothing is given, StorageError when `out` cannot be written.
     """
     if not photos:
         raise InputError("photographs: none given; name at least one photograph or folder")
-    stylizer = open_model(model)
+    stylizer = open_model(model, style)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ photograph's resolution as well. Not covered: finding faces, reading and writing
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from compress.errors import InputError, StorageError
 from compress.exporting import fused
 from compress.judging.candidate import FAILURES
 from compress.photographs.alignment import F32, U8, align, natural_size
+from compress.planning.style_choice import FIRST, Choice, weights_of
 
 if TYPE_CHECKING:
     from teachers import KStyleGAN
@@ -43,20 +44,23 @@ class Picture:
 Stylizer = Callable[[U8, F32], list[Picture]]
 
 
-def open_model(model: str) -> Stylizer:
+def open_model(model: str, style: Choice = FIRST) -> Stylizer:
     """Open the network that `model` names: a shipped teacher, a tier folder, an ONNX file, or a teacher's checkpoint.
 
-    Raises InputError, with the way out, when there is no such model or it cannot be applied to photographs.
+    `style` is one of a teacher's, or a mixture; a student has the one that it was made with. Raises InputError, with
+    the way out, when there is no such model or style, or it cannot be applied to photographs.
     """
     path = Path(model)
+    if style != FIRST and (path.is_dir() or path.suffix.lower() == ".onnx"):
+        raise InputError(f"--style: {model} is a student, which draws in the style of its teacher; leave --style out")
     if path.is_dir():
         return _open_tier(path)
     if path.suffix.lower() == ".onnx":
         return _open_onnx(path)
-    return _open_teacher(model)
+    return _open_teacher(model, style)
 
 
-def _open_teacher(model: str) -> Stylizer:
+def _open_teacher(model: str, style: Choice) -> Stylizer:
     """A shipped teacher by name, or a checkpoint of the same family; only this one needs torch."""
     import teachers
 
@@ -64,9 +68,13 @@ def _open_teacher(model: str) -> Stylizer:
         known = ", ".join(teachers.SHIPPED)
         raise InputError(f"{model}: no such model; give a shipped teacher ({known}), a tier folder or an ONNX file")
     try:
-        return TeacherStylizer(teachers.load(model))
+        network = teachers.load(model)
     except (ValueError, TypeError) as error:
         raise InputError(f"{model}: not a teacher that can be loaded ({error}); give its .safetensors file") from error
+    try:
+        return TeacherStylizer(network, weights_of(style, network.architecture.styles))
+    except ValueError as error:
+        raise InputError(f"--style: {error}") from error
 
 
 def _open_tier(folder: Path) -> Stylizer:
@@ -178,10 +186,13 @@ class CoreStylizer:
 
 
 class TeacherStylizer:
-    """A teacher: its picture at the size it was trained for, and its maps applied at the photograph's resolution."""
+    """A teacher: its picture at the size it was trained for, and its maps applied at the photograph's resolution.
 
-    def __init__(self, network: KStyleGAN) -> None:
-        self._network = network
+    `weights`: of each of its styles.
+    """
+
+    def __init__(self, network: KStyleGAN, weights: Sequence[float]) -> None:
+        self._network, self._weights = network, tuple(weights)
         self._size = network.architecture.size
 
     def __call__(self, photo: U8, points: F32) -> list[Picture]:
@@ -190,7 +201,7 @@ class TeacherStylizer:
 
         face, _ = align(photo, points, self._size)
         with torch.inference_mode():
-            output = self._network(torch.from_numpy(_tensor(face)))
+            output = self._network(torch.from_numpy(_tensor(face)), torch.tensor([self._weights]))
         own = Picture("", face, _bytes(output.image[0].permute(1, 2, 0).numpy()))
         large = _face_at_own_size(photo, points)
         return [own, Picture("large", large, fused.composite(large, output.maps[0].numpy()))]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
+from compress.planning.style_choice import UNNAMED, Choice, weights_of
 from compress.recipe import TeacherSettings
 
 PHOTOS, RESULTS = "photos", "results"
@@ -66,18 +67,27 @@ def findings(settings: TeacherSettings, sizes: Collection[int]) -> Iterator[Find
             yield from _outputs(path, settings, outputs)
 
 
-def style_finding(path: Path, style: int) -> str:
-    """What is wrong with the number of a style, for a .safetensors file whose header is sound; empty if nothing is.
+def style_finding(path: Path, style: Choice) -> str:
+    """What is wrong with the style that is asked of a .safetensors file with a sound header; empty if nothing is."""
+    try:
+        weights_of(style, known_styles(path))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def known_styles(path: Path) -> tuple[str, ...]:
+    """Names of the styles of a .safetensors file with a sound header; loading it tells if its architecture is wrong.
 
     Source: the safetensors format (8 bytes length, JSON header).
     """
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     try:
-        styles = int(json.loads(header["__metadata__"]["architecture"]).get("styles", 1))
-    except (ValueError, TypeError, AttributeError):
-        return ""  # loading it tells what is wrong with the architecture
-    return "" if style < styles else f"{style}, but {path.name} has {styles}; count from 0"
+        styles = json.loads(header["__metadata__"]["architecture"])["styles"]
+    except (ValueError, TypeError, KeyError):
+        return UNNAMED
+    return tuple(map(str, styles)) if isinstance(styles, list) and styles else UNNAMED
 
 
 def port_of(path: Path, shape: Shape, sizes: Collection[int]) -> Port:

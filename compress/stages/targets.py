@@ -54,6 +54,8 @@ def run(settings: TeacherSettings, inputs: Mapping[str, Artifact], folder: Path,
                     writer.add(sample)
                 task.advance(len(rows["photo"]))
     described = {"name": teacher.name, "sha256": teacher.sha256, "offers": sorted(teacher.offers)}
+    if isinstance(teacher, Network) and teacher.opened.style:
+        described["style"] = teacher.opened.style
     return {"samples": len(photos), "teacher": described}
 
 

@@ -25,6 +25,7 @@ import teachers
 from compress.errors import InputError
 from compress.exporting.model_file import plain
 from compress.judging.candidate import FAILURES
+from compress.planning.style_choice import name_of, weights_of
 from compress.planning.teacher_files import Port, port_of, read_program
 from compress.recipe import Output, TeacherSettings
 from compress.training.loop import autocast
@@ -36,28 +37,32 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(ui
 
 @dataclass(frozen=True)
 class Opened:
-    """A teacher's `call`, and what it takes."""
+    """A teacher's `call`, what it takes, and the style that it draws in, for one with several."""
 
     call: Call
     port: Port = FREE
+    style: str = ""
 
 
 def open_network(settings: TeacherSettings, device: str) -> Opened:
-    """A shipped teacher or a checkpoint of its family. Raises InputError with the way out."""
+    """A shipped teacher or a checkpoint of its family, in one style. Raises InputError with the way out."""
     try:
         network = teachers.load(settings.network, device=device)
     except (ValueError, OSError) as error:
         raise InputError(f"teacher.network: {settings.network!r} cannot be loaded: {error}") from error
+    try:
+        weights = torch.tensor(weights_of(settings.style, network.architecture.styles), device=device)
+    except ValueError as error:
+        raise InputError(f"teacher.style: {error}") from error
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
     network.eval()
 
     def call(photo: Tensor) -> dict[str, Tensor]:
-        style = torch.full((len(photo),), settings.style, device=photo.device)
         with autocast("bfloat16", device):
-            output = network(photo, style)
+            output = network(photo, weights.expand(len(photo), -1))
         return {"image": output.image, "maps": output.maps, "tap": output.tap}
 
-    return Opened(call)
+    return Opened(call, style=name_of(settings.style, network.architecture.styles))
 
 
 def open_onnx(settings: TeacherSettings, device: str) -> Opened:
