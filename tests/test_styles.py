@@ -89,8 +89,9 @@ def test_magnified_eyes_fade_to_nothing_far_away() -> None:
     assert np.abs(moved[1]).max() < 1e-6
 
 
-def test_reshape_widens_where_the_curve_says() -> None:
-    points = np.array([[0.5, 6.0, 0.3], [0.5, 7.0, 0.3], [0.0, 8.0, 0.9]], np.float32)
+def test_reshape_widens_the_outline_and_keeps_the_middle() -> None:
+    points = np.array([[0.8, 6.0, 0.3], [0.8, 7.0, 0.3], [0.1, 7.0, 0.3], [0.0, 8.0, 0.9]], np.float32)
     style = replace(STYLES["toy"], widths=((0.0, 1.0), (1.0, 1.2)), depths=((0.0, 2.0),), lifts=((0.0, 0.1),))
     drawn = reshape(points, 6.0, 8.0, 0.1, style)
-    assert drawn == pytest.approx(np.array([[0.51, 6.2, 0.5], [0.55, 7.2, 0.5], [0, 8.2, 1.7]]), abs=0.01)
+    expected = np.array([[0.8, 6.2, 0.5], [0.88, 7.2, 0.5], [0.1, 7.2, 0.5], [0, 8.2, 1.7]])
+    assert drawn == pytest.approx(expected, abs=0.01)

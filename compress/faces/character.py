@@ -30,6 +30,8 @@ MIDDLE = (0.10, 0.75)
 SMALL_BLINK = 0.3
 MOST_CHILDLIKE = 0.5
 LENS_SHINE = 0.2
+FADED = 3.5
+"""Distance from an eye, in reaches, from which its magnification (below 1e-5) is not counted."""
 
 
 class StyleMap:
@@ -116,9 +118,12 @@ def reshape(points: Array, chin: float, crown: float, depth: float, style: Style
 def magnify_eyes(positions: Array, eyeball: Array, style: Style) -> Array:
     """Displacement [n, 3] of points [n, 3] by the smooth magnification around one eyeball [k, 3]."""
     centre = eyeball.mean(0)
-    radius = float(np.abs(eyeball[:, 0] - centre[0]).max())
-    apart = positions - centre
-    scaled = apart * np.array([1, 1.1, 0.8], np.float32)
-    weight = np.exp(-(scaled**2).sum(1) / (style.eye_reach * radius) ** 2)[:, None]
+    reach = style.eye_reach * float(np.abs(eyeball[:, 0] - centre[0]).max())
+    near = np.nonzero(np.abs(positions[:, 0] - centre[0]) < FADED * reach)[0]
+    apart = positions[near] - centre
+    x, y, z = apart.T / np.array([[1], [1 / 1.1], [1 / 0.8]], np.float32)
+    weight = np.exp((x * x + y * y + z * z) / -(reach * reach))[:, None]
     shift = np.array(style.eye_shift, np.float32) * np.array([np.sign(centre[0]), 1, 1], np.float32)
-    return np.asarray(apart * weight * np.array(style.eye_growth, np.float32) + weight * shift, np.float32)
+    out = np.zeros_like(positions)
+    out[near] = weight * (apart * np.array(style.eye_growth, np.float32) + shift)
+    return out

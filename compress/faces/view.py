@@ -90,7 +90,8 @@ def render_view(
         [seen[:, 0] * scale + centre, seen[:, 1] * scale + centre, SHADOW_DEPTH - seen[:, 2]], 1
     ).astype(np.float32)
     shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE, 1)[3]
-    dapple(shadow_map, lighting.leaves)
+    if not look:  # a film set has no leaves before its lamps
+        dapple(shadow_map, lighting.leaves)
 
     key_colour, rim, rim_colour, harmonics = (
         cartoon_lights(lighting, look)
