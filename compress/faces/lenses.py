@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.materials import MATERIALS
+from compress.faces.materials import GLASSES, MATERIALS
 from compress.faces.raster import rasterize
 from compress.faces.wear import Lenses
 
@@ -38,22 +38,31 @@ def lay_lenses(
     """
     used, local = np.unique(faces, return_inverse=True)
     triangles = local.reshape(-1, 3).astype(np.int32)
+    flat = screen[used]
+    limit = np.array([depth.shape[1], depth.shape[0]])
+    low = np.clip(np.floor(flat[:, :2].min(0)), 0, limit).astype(int)
+    high = np.clip(np.ceil(flat[:, :2].max(0)), low, limit).astype(int)
+    if (high == low).any():
+        return
+    window = np.s_[low[1] : high[1], low[0] : high[0]]
+    flat[:, :2] -= low
     uv, texture, places = np.zeros((len(used), 2), np.float32), np.zeros(4, np.uint8), np.ones((MATERIALS, 3), np.int64)
-    material = np.zeros(len(triangles), np.int8)
-    size = depth.shape[1], depth.shape[0]
-    hit, b0, b1, near = rasterize(screen[used], triangles, triangles, material, uv, texture, places, *size)
-    seen = (hit >= 0) & (near < depth)
+    material = np.full(len(triangles), GLASSES, np.int8)
+    width, height = (high - low).tolist()
+    hit, b0, b1, near = rasterize(flat, triangles, triangles, material, uv, texture, places, width, height)
+    seen = (hit >= 0) & (near < depth[window])
     if not seen.any():
         return
     at = positions[used]
     corner = at[triangles]
-    flat = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    mean = flat.sum(0) / (np.linalg.norm(flat.sum(0)) + 1e-9)
+    mean = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]).sum(0)
+    mean = mean / (np.linalg.norm(mean) + 1e-9)
     which = hit[seen]
     weight = np.stack([b0[seen], b1[seen], 1 - b0[seen] - b1[seen]], 1)
     point = (corner[which] * weight[..., None]).sum(1)
     normal = mean + (point - corner[which, 0]) / CURVATURE
-    light[seen] = light[seen] * lenses.through + mirror(point, normal, lenses.reflection, lights)
+    behind = light[window]
+    behind[seen] = behind[seen] * lenses.through + mirror(point, normal, lenses.reflection, lights)
 
 
 def mirror(point: Array, normal: Array, reflection: float, lights: tuple[Array, Array, Array, Array]) -> Array:

@@ -37,8 +37,9 @@ class Neck:
     def __init__(self, head: Head) -> None:
         self.head = head
         faces = np.concatenate([head.faces["body"], head.faces["cloth"]])
-        self.vertices = np.unique(faces).astype(np.int32)
-        at = head.mean[self.vertices]
+        vertices = np.unique(faces).astype(np.int32)
+        vertices = vertices[head.mean[vertices, 1] < LEVELS[-1] + 0.1]
+        at = head.mean[vertices]
         azimuth = np.arctan2(at[:, 0], at[:, 2] - AXIS_Z)
         reach = np.hypot(at[:, 0], at[:, 2] - AXIS_Z)
         self.azimuth = np.linspace(-math.pi, math.pi, COLUMNS).astype(np.float32)
@@ -52,6 +53,9 @@ class Neck:
         for row in range(len(LEVELS) - 2, -1, -1):
             empty = self.table[:, row] == 0
             self.table[empty, row] = self.table[empty, row + 1]
+        rings = [self.ring(np.full(COLUMNS, level), np.zeros(COLUMNS)) for level in LEVELS]
+        apart = [((ring[:, None] - at[None]) ** 2).sum(2).argmin(1) for ring in rings]
+        self.nearest = vertices[np.stack(apart, 1)]
 
     def ring(self, level: Array, margin: Array) -> Array:
         """Points [COLUMNS, 3] at the heights [COLUMNS], `margin` away from what is there."""
@@ -65,9 +69,9 @@ class Neck:
         flat = points.reshape(-1, 3)
         outwards = np.stack([np.sin(self.azimuth), np.zeros(COLUMNS), np.cos(self.azimuth)], 1)
         outwards = np.repeat(outwards[:, None], points.shape[1], 1)
-        at = self.head.mean[self.vertices]
-        nearest = np.concatenate([((part[:, None] - at[None]) ** 2).sum(2).argmin(1) for part in np.split(flat, 8)])
-        index = np.repeat(self.vertices[nearest][:, None], 3, 1)
+        level = np.clip(np.rint((flat[:, 1] - LEVELS[0]) / (LEVELS[1] - LEVELS[0])), 0, len(LEVELS) - 1).astype(int)
+        column = np.repeat(np.arange(COLUMNS), points.shape[1])
+        index = np.repeat(self.nearest[column, level][:, None], 3, 1)
         weight = np.broadcast_to(np.array([1, 0, 0], np.float32), (len(flat), 3))
         return Sheet(
             index.astype(np.int32),
