@@ -106,7 +106,7 @@ def worst_group(found: Mapping[str, Estimate]) -> dict[str, Estimate]:
     judged = {name: share for name, share in found.items() if share.n >= FEWEST_IN_GROUP}
     if not judged:
         return {}
-    name = min(judged, key=lambda name: judged[name].value)
+    name = min(judged, key=lambda name: (judged[name].value, judged[name].lower))
     return {"worst_group_rank1": replace(judged[name], note=name)}
 
 
