@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +35,7 @@ from compress.judging.metrics.steadiness import MARGIN
 from compress.plan import Plan, make_plan
 from compress.planning.reading import load
 from compress.planning.survey import survey
-from compress.recipe import InputSettings, TeacherRecipe
+from compress.recipe import InputSettings, TeacherRecipe, TeachStep
 from compress.run import carry_out
 from compress.shards import Shards
 from compress.shrinking import macs
@@ -47,8 +47,8 @@ from compress.training.losses import haar
 RECIPES = Path(__file__).parent.parent / "recipes" / "ablations"
 BASELINE = "baseline"
 FAMILY = "ablations"
-PORTRAITS = 128
-"""Most portraits measured, evenly out of the folder."""
+PORTRAITS = 96
+"""Most portraits measured."""
 BATCH = 32
 Bytes = NDArray[np.uint8]
 Numbers = dict[str, float]
@@ -94,61 +94,69 @@ def planned(path: Path, seed: int, photos: Path | None) -> Plan | None:
     return replace(plan, name=FAMILY)  # one folder for all, so that pairs and photographs are made once
 
 
-def measured(artifact: Artifact, pairs: Shards, portraits: Shards | None) -> Numbers:
-    """What a trained teacher is worth, on validation pairs and on portraits if there are any."""
+class Judge:
+    """Measures trained teachers on portraits, of which at most 96 are used, evenly out of all.
+
+    What does not depend on a teacher is measured once: SFace of the photos, Lite0 of photos and cartoon renders
+    ``[N, S, S, 3]``, their Haar energy.
+    """
+
+    @torch.no_grad()
+    def __init__(self, portraits: Shards, cartoons: Bytes, side: int) -> None:
+        chosen = np.unique(np.linspace(0, len(portraits) - 1, PORTRAITS).round().astype(int))
+        rows = portraits.read(chosen, ["photo", "points"])
+        points = torch.from_numpy(rows["points"].astype(np.float32))
+        self.points = points * (side / rows["photo"].shape[1])
+        self.photos, cartoons = resized(rows["photo"], side), resized(cartoons, side)
+        self.identity, self.features = networks.identity(), networks.features()
+        self.own = self.identity.embed(to_picture(rows["photo"]), points).numpy()
+        self.count = min(len(self.photos), len(cartoons))
+        self.style = self.pooled(cartoons)
+        self.distance = kid(self.pooled(self.photos), self.style, 0).value
+        self.detail = detail(cartoons)
+
+    def pooled(self, pictures: Bytes) -> NDArray[np.float32]:
+        """Features by which sets of pictures are compared, ``[n, 1280]``."""
+        found: NDArray[np.float32] = self.features.pooled(to_picture(pictures[: self.count])).numpy()
+        return found
+
+    @torch.no_grad()
+    def numbers(self, network: teachers.KStyleGAN) -> Numbers:
+        """rank1: share of results whose own photo is the likest of all. margin: cosine to the own photo less the mean
+        to others'. steadiness: mean change, in levels of 255, between the result of a photo moved by one pixel each
+        way and the result moved. kid: to cartoon renders, as a share of the photos' own. sharpness: Haar energy over
+        that of cartoon renders.
+        """
+        results, moved = draw(network, self.photos), draw(network, np.roll(self.photos, (1, 1), (1, 2)))
+        cosines = self.identity.embed(to_picture(results), self.points).numpy() @ self.own.T
+        others = cosines[~np.eye(len(cosines), dtype=bool)].reshape(len(cosines), -1)
+        edge = max(2, round(self.photos.shape[1] * MARGIN))
+        inside = np.s_[:, edge:-edge, edge:-edge]
+        apart = moved.astype(np.float64) - np.roll(results, (1, 1), (1, 2))
+        return {
+            "rank1": float((np.diag(cosines) > others.max(1)).mean()),
+            "margin": float((np.diag(cosines) - others.mean(1)).mean()),
+            "steadiness": float(np.abs(apart[inside]).mean()),
+            "kid": kid(self.pooled(results), self.style, 0).value / self.distance,
+            "sharpness": detail(results) / self.detail,
+        }
+
+
+def measured(artifact: Artifact, judge: Judge | None) -> Numbers:
+    """What a trained teacher is worth, on validation pairs and, by the judge, on portraits."""
     (numbers,) = artifact.manifest["numbers"]["styles"].values()
     network = teachers.load(artifact.path / teach.WEIGHTS)
-    side = network.architecture.size
-    example = torch.zeros(1, 3, side, side)
     found = {name: float(numbers[name]) for name in ("l1", "psnr_db", "flow_px")}
-    if portraits is not None and len(portraits):
-        cartoons = pairs.read(range(len(pairs)), ["cartoon"])["cartoon"][:, 0]
-        found |= on_portraits(network, resized(cartoons, side), portraits, side)
-    return found | {"macs": macs.count(network.fuse(), example).total / 1e6}
+    if judge is not None:
+        found |= judge.numbers(network)
+    side = network.architecture.size
+    return found | {"macs": macs.count(network.fuse(), torch.zeros(1, 3, side, side)).total / 1e6}
 
 
-@torch.no_grad()
-def on_portraits(network: teachers.KStyleGAN, cartoons: Bytes, portraits: Shards, side: int) -> Numbers:
-    """Of real faces ``[N, side, side, 3]``: identity by SFace, steadiness, KID by Lite0, Haar energy.
-
-    rank1: share of results whose own photo is the likest of all. margin: cosine to the own photo less the mean to
-    others'. steadiness: mean change, in levels of 255, between the result of a photo moved by one pixel each way and
-    the result moved. kid: to cartoon renders, as a share of the photos' own. sharpness: over that of cartoon renders.
-    """
-    chosen = np.unique(np.linspace(0, len(portraits) - 1, PORTRAITS).round().astype(int))
-    rows = portraits.read(chosen, ["photo", "points"])
-    full = rows["photo"].shape[1]
-    photos = resized(rows["photo"], side)
-    draw = of_bytes(lambda x: network(x).image)
-    results = draw(photos)
-    identity, features = networks.identity(), networks.features()
-    own = identity.embed(to_picture(rows["photo"]), torch.from_numpy(rows["points"].astype(np.float32))).numpy()
-    small = torch.from_numpy((rows["points"] * (side / full)).astype(np.float32))
-    cosines = identity.embed(to_picture(results), small).numpy() @ own.T
-    others = cosines[~np.eye(len(cosines), dtype=bool)].reshape(len(cosines), -1)
-    edge = max(2, round(side * MARGIN))
-    inside = np.s_[:, edge:-edge, edge:-edge]
-    moved = draw(np.roll(photos, (1, 1), (1, 2)))
-    apart = moved.astype(np.float64) - np.roll(results, (1, 1), (1, 2))
-    count = min(len(photos), len(cartoons))
-    pooled = [features.pooled(to_picture(pictures[:count])).numpy() for pictures in (results, photos, cartoons)]
-    return {
-        "rank1": float((np.diag(cosines) > others.max(1)).mean()),
-        "margin": float((np.diag(cosines) - others.mean(1)).mean()),
-        "steadiness": float(np.abs(apart[inside]).mean()),
-        "kid": kid(pooled[0], pooled[2], 0).value / kid(pooled[1], pooled[2], 0).value,
-        "sharpness": detail(results) / detail(cartoons),
-    }
-
-
-def of_bytes(call: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Bytes], Bytes]:
-    """`call` on pictures in [-1, 1], as a function of uint8 ``[N, H, W, 3]``."""
-
-    def drawn(pictures: Bytes) -> Bytes:
-        parts = [call(to_picture(pictures[i : i + BATCH])) for i in range(0, len(pictures), BATCH)]
-        return teach.to_bytes(torch.cat(parts))
-
-    return drawn
+def draw(network: teachers.KStyleGAN, photos: Bytes) -> Bytes:
+    """What the network makes of photos, both uint8 ``[N, H, W, 3]``."""
+    parts = [network(to_picture(photos[i : i + BATCH])).image for i in range(0, len(photos), BATCH)]
+    return teach.to_bytes(torch.cat(parts))
 
 
 def resized(pictures: Bytes, side: int) -> Bytes:
@@ -207,15 +215,18 @@ def cell(values: Sequence[float], form: str) -> str:
     return f"{text} ± {form.format(half)}" if half else text
 
 
-def portraits_of(folder: Path | None, side: int, runs: Path, progress: Progress) -> Shards | None:
-    """The portraits, found and aligned once."""
+def judge_of(folder: Path | None, plan: Plan, pairs: Path, runs: Path, progress: Progress) -> Judge | None:
+    """The judge with its portraits, found and aligned once at the size of the pairs; None without a folder."""
     if folder is None:
         return None
-    made = runs / FAMILY / "portraits"
+    validation, made = Shards(pairs / "validation"), runs / FAMILY / "portraits"
+    cartoons = validation.read(range(len(validation)), ["cartoon"])["cartoon"][:, 0]
     if not (made / "index.json").is_file():
-        settings = InputSettings(size=side, rendered=0, rendered_seed=0, photos=(str(folder.resolve()),))
+        settings = InputSettings(size=cartoons.shape[1], rendered=0, rendered_seed=0, photos=(str(folder.resolve()),))
         inputs.run(settings, {}, made, Context(progress=progress))
-    return Shards(made)
+    step = plan.steps[-1].settings
+    assert isinstance(step, TeachStep), "the training is the last step"
+    return Judge(Shards(made), cartoons, step.phases[-1].size)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -233,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arms = [name for name in names(chosen.recipes) if name in (BASELINE, *(chosen.only or names(chosen.recipes)))]
     stored = chosen.runs / FAMILY / "results.json"
     results: dict[str, dict[str, Any]] = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    judge: Judge | None = None
     for seed in range(chosen.seeds):
         for arm in arms:
             plan = planned(chosen.recipes / f"{arm}.yaml", seed, chosen.photos)
@@ -241,15 +253,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             progress.log(f"{arm}, seed {seed}")
             made = carry_out(plan, chosen.runs, progress, device=lambda: "cpu")
-            validation = Shards(made["pairs"].path / "validation")
-            side = Shards(made["pairs"].path / "train").read([0], ["photo"])["photo"].shape[1]
-            portraits = portraits_of(chosen.portraits, side, chosen.runs, progress)
+            judge = judge or judge_of(chosen.portraits, plan, made["pairs"].path, chosen.runs, progress)
             points = json.loads((made["teach"].path / curve.FILE).read_text(encoding="utf-8"))
             known = results.setdefault(arm, {}).get(str(seed), {})
-            of = [made["teach"].manifest["key"], len(portraits or ())]
+            of = [made["teach"].manifest["key"], len(judge.photos) if judge else 0]
             if known.get("of") != of:
-                known = {**measured(made["teach"], validation, portraits), "curve": [row[1:] for row in points]}
-                known["of"] = of
+                known = {**measured(made["teach"], judge), "curve": [row[1:] for row in points], "of": of}
             results[arm][str(seed)] = known
             write_json(stored, results)
             lines = list(table(results))
