@@ -19,6 +19,8 @@ DAMPED = (
     (("cleft", "bag", "laugh", "eyefold", "double"), 0.5),
     (("eye-height", "eye-push"), 0.7),
 )
+OPEN_LIDS = {"l/eyes/eye-height1": 0.15, "l/eyes/eye-height2": 0.30, "l/eyes/eye-height3": 0.20}
+WIDE_EYES = {"eyeWideLeft": 0.25, "eyeWideRight": 0.25}
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,7 @@ FAIRY_TALE = Style(
     exaggeration=1.2,
     deltas={
         "l/eyes/eye-scale": 0.12,
-        "l/eyes/eye-height2": 0.10,
-        "l/eyes/eye-height3": 0.06,
+        **OPEN_LIDS,
         "l/nose/nose-scale-horiz": -0.26,
         "l/nose/nose-scale-vert": -0.22,
         "l/nose/nose-volume": -0.16,
@@ -135,9 +136,10 @@ FAIRY_TALE = Style(
     age_kept=0.75,
     childlike=0.08,
     iris_zoom=1.22,
-    eye_growth=(0.33, 0.43, 0.22),
+    eye_growth=(0.42, 0.50, 0.26),
     eye_reach=1.55,
     expression_added={
+        **WIDE_EYES,
         "mouthSmileLeft": 0.08,
         "mouthSmileRight": 0.08,
         "browInnerUp": 0.15,
@@ -152,9 +154,7 @@ MOONLIGHT = Style(
     name="moonlight",
     exaggeration=1.25,
     deltas={
-        "l/eyes/eye-height1": 0.10,
-        "l/eyes/eye-height2": 0.15,
-        "l/eyes/eye-height3": 0.10,
+        **OPEN_LIDS,
         "l/nose/nose-scale-horiz": -0.30,
         "l/nose/nose-volume": -0.15,
         "l/mouth/mouth-scale-horiz": -0.12,
@@ -178,10 +178,10 @@ MOONLIGHT = Style(
     age_kept=0.85,
     childlike=0.0,
     iris_zoom=0.92,
-    eye_growth=(0.38, 0.54, 0.24),
+    eye_growth=(0.46, 0.60, 0.28),
     eye_shift=(0.035, 0.0, -0.01),
     eye_reach=1.55,
-    expression_added={"browInnerUp": 0.15},
+    expression_added={**WIDE_EYES, "browInnerUp": 0.15},
     look=Look(
         tone_gain=(0.98, 1.0, 1.03),
         skin_saturation=0.85,
@@ -215,19 +215,18 @@ TOY = Style(
     exaggeration=1.15,
     deltas={
         "l/eyes/eye-scale": 0.10,
-        "l/eyes/eye-height2": 0.10,
-        "l/eyes/eye-height3": 0.08,
+        **OPEN_LIDS,
         "l/nose/nose-scale-horiz": -0.25,
         "l/nose/nose-scale-vert": -0.35,
         "l/nose/nose-scale-depth": -0.40,
         "l/nose/nose-point": 0.20,
         "l/chin/chin-height": -0.20,
         "l/chin/chin-bones": -0.30,
-        "l/cheek/cheek-volume": 0.45,
-        "l/cheek/cheek-bones": -0.30,
+        "l/cheek/cheek-volume": 0.30,
+        "l/cheek/cheek-bones": -0.20,
         "l/head/head-age": -0.30,
-        "l/head/head-fat": 0.20,
-        "l/head/head-round": 0.20,
+        "l/head/head-fat": 0.10,
+        "l/head/head-round": 0.10,
         "l/neck/neck-scale-horiz": -0.70,
         "l/neck/neck-scale-depth": -0.60,
     },
@@ -245,9 +244,9 @@ TOY = Style(
     childlike=0.08,
     head_scale=1.08,
     iris_zoom=1.3,
-    eye_growth=(0.32, 0.42, 0.22),
+    eye_growth=(0.34, 0.45, 0.24),
     eye_reach=1.55,
-    expression_added={"mouthSmileLeft": 0.08, "mouthSmileRight": 0.08},
+    expression_added={**WIDE_EYES, "mouthSmileLeft": 0.08, "mouthSmileRight": 0.08},
     look=Look(
         tone_gain=(1.03, 1.0, 0.98),
         skin_saturation=1.0,
