@@ -15,7 +15,8 @@ from compress.faces.wear import Lenses
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
-BASE_REFLECTION = 0.03
+BASE_REFLECTION, MOST_REFLECTION = 0.03, 0.15
+"""Schlick's term facing the glass, and its limit: coated lenses mirror little along their edge."""
 CURVATURE = 1.0
 """Radius of the lenses' sphere, in scene units (decimetres but for the head's size)."""
 MIRRORED, SOFT = 0.94, 0.05
@@ -74,7 +75,7 @@ def mirror(point: Array, normal: Array, reflection: float, lights: tuple[Array, 
     facing = (normal * view).sum(1, keepdims=True)
     normal, facing = normal * np.sign(facing), np.abs(facing)
     towards = 2 * facing * normal - view
-    fresnel = BASE_REFLECTION + (1 - BASE_REFLECTION) * (1 - facing) ** 5
+    fresnel = np.minimum(MOST_REFLECTION, BASE_REFLECTION + (1 - BASE_REFLECTION) * (1 - facing) ** 5)
     sky = harmonics[0] * 0.282 + 0.4886 * (towards[:, 1:2] * harmonics[1] + towards[:, 2:] * harmonics[2])
     patch = np.clip((towards @ key - MIRRORED) / SOFT, 0, 1)[:, None]
     return np.asarray(

@@ -29,7 +29,7 @@ EYE_COLOURS = {
     "grey": ((0.45, 0.50, 0.52), (0.52, 0.55, 0.56)),
     "deepblue": ((0.18, 0.30, 0.52), (0.33, 0.45, 0.58)),
 }
-BROW_SIZE, BROWS, LASHES = 128, 6, 3
+BROW_SIZE, BROWS, LASHES = 128, 10, 3
 HAIR_WIDTH, HAIR_HEIGHT = 512, 256
 HAIR_KINDS = ("straight", "curly")
 
@@ -68,7 +68,7 @@ def brow(seed: int) -> Bytes:
     inside = (u > 0.09) & (u < 0.91)
     body = np.clip(1.25 - np.abs(v - 0.5) / np.maximum(width * 0.55, 1e-3), 0, 1) * inside
     step = np.arange(16) / 16
-    for _ in range(420):
+    for _ in range(int(random.integers(220, 560))):
         s = random.beta(1.1, 1.4)
         limit = 0.28 * np.sqrt(max(0, 1 - s**2.2)) * min(1, 0.5 + s * 3)
         t = random.uniform(-1, 1) * limit
@@ -78,7 +78,7 @@ def brow(seed: int) -> Bytes:
         ok = (x >= 0) & (x < size) & (y >= 0) & (y < size)
         alpha[y[ok], x[ok]] = np.maximum(alpha[y[ok], x[ok]], 1 - step[ok] * 0.6)
     envelope = np.clip(blur(np.asarray(body, np.float32), 3) * 2, 0, 1)
-    alpha = blur(alpha, 0.8) * 1.1 * envelope + 0.55 * blur(np.asarray(body, np.float32), 2.5)
+    alpha = blur(alpha, 0.8) * 1.1 * envelope + random.uniform(0.3, 0.75) * blur(np.asarray(body, np.float32), 2.5)
     return quantise(np.dstack([np.zeros((size, size, 3), np.float32), alpha]))
 
 

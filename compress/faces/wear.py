@@ -168,8 +168,11 @@ def sample_wear(random: np.random.Generator, male: float, child: float, old: flo
 
 
 def sample_frame(random: np.random.Generator, worn: bool, opaque: bool) -> Array:
-    """(worn 0 or 1, width, height, roundness, wire radius, brightness) of spectacles; sunglasses are larger."""
-    large = 0.06 if opaque else 0.0
+    """(worn 0 or 1, width, height, roundness, wire radius, brightness) of spectacles.
+
+    Dark lenses are smaller, since a face is hardly found below large ones.
+    """
+    large = -0.08 if opaque else 0.0
     return np.array(
         [
             worn,
