@@ -24,7 +24,7 @@ LEAST_SHELL = 0.25
 """Beards of less density are painted only."""
 THICKNESS = {"full": 0.10, "long": 0.14, "goatee": 0.10, "circle": 0.08, "moustache": 0.06}
 """Of the densest beard of a style, in decimetres."""
-DROOP = {"full": 0.05, "long": 0.34, "goatee": 0.10, "circle": 0.03, "moustache": 0.02}
+DROOP = {"full": 0.05, "long": 0.34, "goatee": 0.05, "circle": 0.03, "moustache": 0.02}
 """How far the chin's hair hangs down."""
 LAYERS = (0.5, 1.0)
 
