@@ -53,7 +53,7 @@ class Neck:
         for row in range(len(LEVELS) - 2, -1, -1):
             empty = self.table[:, row] == 0
             self.table[empty, row] = self.table[empty, row + 1]
-        rings = [self.ring(np.full(COLUMNS, level), np.zeros(COLUMNS)) for level in LEVELS]
+        rings = [self.ring(np.full(COLUMNS, level, np.float32), np.zeros(COLUMNS, np.float32)) for level in LEVELS]
         apart = [((ring[:, None] - at[None]) ** 2).sum(2).argmin(1) for ring in rings]
         self.nearest = vertices[np.stack(apart, 1)]
 
