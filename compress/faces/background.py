@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.lighting import Lighting
+from compress.faces.look import Look
 from compress.faces.places import PLACES
-from compress.faces.styles import Look
 
 Array = npt.NDArray[np.float32]
 SHARPEST = 0.9

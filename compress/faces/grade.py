@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from compress.faces.film import blur, exposure, luma
 from compress.faces.lighting import Lighting
-from compress.faces.styles import Look
+from compress.faces.look import Look
 
 Array = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]

@@ -13,11 +13,12 @@ from compress.faces.atlas import Atlas
 from compress.faces.beards import LEAST_SHELL
 from compress.faces.film import Film
 from compress.faces.lighting import Lighting, even
+from compress.faces.look import Look
 from compress.faces.materials import BEARD, MATERIALS
 from compress.faces.population import Person
 from compress.faces.scene import Clothes
 from compress.faces.shading import NUMBERS
-from compress.faces.styles import Look, Style
+from compress.faces.styles import Style
 from compress.faces.wear import NONE
 
 Array = npt.NDArray[np.float32]

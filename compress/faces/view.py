@@ -16,6 +16,7 @@ from compress.faces.film import Film, develop_photo, follow_film
 from compress.faces.grade import develop_cartoon
 from compress.faces.lenses import lay_lenses
 from compress.faces.lighting import Lighting, dapple
+from compress.faces.look import Look
 from compress.faces.materials import BROW, GLASSES, HAIR, HEADWEAR, LASH, MATERIALS, SCARF, SKIN, TEETH
 from compress.faces.mesh import Posed, Topology
 from compress.faces.paints import cartoon_lights, catch_direction, material_colours, shading_numbers, texture_table
@@ -24,7 +25,7 @@ from compress.faces.raster import cover, rasterize
 from compress.faces.scene import Clothes
 from compress.faces.shader import shade
 from compress.faces.shadows import SHADOW_DEPTH
-from compress.faces.styles import Look, Style
+from compress.faces.styles import Style
 
 Array = npt.NDArray[np.float32]
 SUPERSAMPLING = 2
