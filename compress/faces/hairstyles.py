@@ -34,7 +34,7 @@ BALD = "bald"
 LONG = ("bob", "long", "wavy", "curly-long")
 
 
-def sample_style(random: np.random.Generator, male: float, old: float, african: float) -> HairStyle:
+def sample_style(random: np.random.Generator, male: float, old: float, african: float, child: float = 0.0) -> HairStyle:
     """Draw a hair style that suits gender and age; the name `bald` has no sheet."""
     woman = {
         "crop": 0.5,
@@ -54,8 +54,8 @@ def sample_style(random: np.random.Generator, male: float, old: float, african: 
         "curly": 0.7,
         "afro": 0.1 + 0.9 * african,
         "buzz": 0.9 + african,
-        "receding": 0.3 + 1.8 * old,
-        BALD: 0.25 + 0.9 * old,
+        "receding": (0.3 + 1.8 * old) * (child == 0),
+        BALD: (0.25 + 0.9 * old) * (child == 0),
         "bob": 0.12,
         "long": 0.12,
     }
@@ -66,7 +66,13 @@ def sample_style(random: np.random.Generator, male: float, old: float, african: 
     u = random.uniform
     curly = name in ("afro", "curly", "curly-long") or (african > 0.6 and name in ("crop", "receding"))
     top, sides, quiff, fringe, hang_side, hang_back, curtain = u(0.10, 0.17), u(0.05, 0.09), 0.0, 0.0, 0.0, 0.0, 1.0
-    ridges, curls, wave, flare, recede = u(0.05, 0.15), u(0.0, 0.08), 0.0, 0.0, float(max(0.0, random.normal(0, 0.05)))
+    ridges, curls, wave, flare, recede = (
+        u(0.05, 0.15),
+        u(0.0, 0.08),
+        0.0,
+        0.0,
+        float(abs(random.normal(0, 0.05 + 0.06 * old * male))),
+    )
     tilt_side = side * u(0.0, 0.15)
     if name == "side":
         tilt_side, quiff, top = side * u(0.3, 0.55), u(0.03, 0.12), u(0.13, 0.22)
@@ -85,10 +91,10 @@ def sample_style(random: np.random.Generator, male: float, old: float, african: 
         top, sides, tilt_side = u(0.14, 0.24), u(0.16, 0.24), side * u(0.05, 0.45)
         hang_back = u(0.5, 0.9) if name == "bob" else u(1.3, 2.2)
         hang_side = u(0.45, 0.85) if name == "bob" else hang_back * u(0.8, 1.0)
-        curtain, flare = u(0.72, 1.0), u(0.0, 0.12)
+        curtain, flare = u(0.55, 1.0), u(0.0, 0.12)
         wave = u(0.0, 0.02) if name in ("bob", "long") else u(0.02, 0.06)
         curls = u(0.12, 0.25) if name == "curly-long" else curls
-    if name in ("bob", "long", "crop") and random.random() < (0.35 if male < 0.5 else 0.15):
+    if name in ("bob", "long", "wavy", "crop") and random.random() < (0.4 if male < 0.5 else 0.2) + 0.2 * child:
         fringe = u(0.12, 0.38)
     return HairStyle(
         name=name,

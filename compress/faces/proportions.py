@@ -57,6 +57,7 @@ MEANS = {
     "l/eyes/eye-scale": 0.08,
     "l/head/head-scale-horiz": -0.12,
     "l/cheek/cheek-volume": -0.10,
+    "l/mouth/mouth-angles": 0.15,
 }
 """Means of sliders: the base head squints and is broad; people in photographs are not."""
 

@@ -37,9 +37,9 @@ ANCESTRY_SHARE = 0.6
 SKIN_ITA = (10.0, 41.0)
 """Individual typology angle in degrees below which skin is dark, and from which it is light."""
 CHILD_SHARE, SENIOR_SHARE = 0.05, 0.55
-"""Shares of the child and old shapes from which a person counts as such; the population's children end at 0.35."""
+"""Shares of the child and old shapes from which a person counts as such; the population's children begin at 0.5."""
 FRONTAL_YAW, PROFILE_YAW = 15.0, 30.0
-"""Degrees between face and camera: frontal below the first, profile from the second; the population ends at 54."""
+"""Degrees between face and camera: frontal below the first, profile from the second; the population ends at 75."""
 DIM_KEY, SIDE_AZIMUTH = 0.75, 40.0
 """A key light weaker than this (the population: 0.55 to 1.5) is dim; one further round the face, in degrees, side."""
 # CIE: linear sRGB to XYZ over the white point D65.
