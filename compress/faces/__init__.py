@@ -5,7 +5,13 @@ Importing this package loads numba; modules that must start fast import it insid
 
 from __future__ import annotations
 
-from compress.faces.pair import PairRenderer
-from compress.faces.parallel import render_many
+from pathlib import Path
+
+from compress.faces.compiled import keep_kernels
+
+keep_kernels(Path(__file__).parent)
+
+from compress.faces.pair import PairRenderer  # noqa: E402  (kernels are compiled or loaded at import)
+from compress.faces.parallel import render_many  # noqa: E402
 
 __all__ = ["PairRenderer", "render_many"]
