@@ -47,6 +47,18 @@ def test_only_the_fields_asked_for_are_read(tmp_path: Path) -> None:
     assert Shards(tmp_path).read([], ["photo"])["photo"].shape == (0, 4, 4, 3)
 
 
+def test_one_part_of_each_row_is_read(tmp_path: Path) -> None:
+    rows = np.arange(5 * 3 * 2, dtype=np.float32).reshape(5, 3, 2)
+    with ShardWriter(tmp_path, 2) as writer:
+        for row in rows:
+            writer.add({"styled": row, "one": row[:1]})
+    shards = Shards(tmp_path)
+    assert np.array_equal(shards.read_parts([4, 0, 3], [2, 0, 1], ["styled"])["styled"], rows[[4, 0, 3], [2, 0, 1]])
+    assert np.array_equal(shards.read_parts([1], [0], ["one"])["one"], rows[[1], 0])
+    with pytest.raises(IndexError, match=r"parts of styled 0\.\.3 are not within 0\.\.2"):
+        shards.read_parts([0, 1], [0, 3], ["styled"])
+
+
 def test_killed_writer_goes_on_behind_the_last_whole_shard(tmp_path: Path) -> None:
     killed = ShardWriter(tmp_path, 4)
     for index in range(6):

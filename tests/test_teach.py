@@ -61,7 +61,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     folder = tmp_path_factory.mktemp("pairs")
     drawn = PairSettings(count=6, seed=3, size=SIZE, styles=STYLES)
     settings = PairStep(pairs=drawn, validation=ValidationSettings(count=2, seed=4))
-    pairs_stage.run(settings, {}, folder, QUIET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("compress.stages.pairs.os.cpu_count", lambda: 1)  # starting processes takes longer than six pairs
+        pairs_stage.run(settings, {}, folder, QUIET)
     return Artifact(folder, {})
 
 
@@ -113,7 +115,7 @@ def test_mirrored_batch_is_the_mirror_of_the_plain_one(pairs: Artifact, monkeypa
     rows = read_rows(Shards(pairs.path / "train"), np.arange(2), np.arange(2))
     plain = make_batch(rows, SIZE, None)
     views = (torch.ones(2), -torch.ones(2), torch.zeros(2, 2))
-    monkeypatch.setattr("compress.teaching.pairs.draw_views", lambda count, rng: views)
+    monkeypatch.setattr("compress.teaching.pairs.draw_views", lambda *given: views)
     mirrored = make_batch(rows, SIZE, None)
     assert torch.allclose(mirrored.photo, plain.photo.flip(3), atol=1e-5)
     assert torch.allclose(mirrored.flow[:, 0], -plain.flow[:, 0].flip(2), atol=1e-5)

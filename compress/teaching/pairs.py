@@ -1,9 +1,7 @@
 """Batches of rendered pairs for the training of a teacher: read, augmented alike on both sides, as tensors.
 
-Batch number `step` follows from (seed, step) alone; each of its rows has one of the styles. Zoom, shift and mirror act
-on pictures and ground truth together; colour and sensor faults act on the photo, exposure as much on the cartoon and
-casts half as much, so that style does not undo the photographer's light and dark skin stays dark. Does not cover
-rendering (`compress.faces`) nor losses (`teaching.tasks`).
+Batch number `step` follows from (seed, step) alone; each of its rows has one of the styles. What a view is: see
+`teaching.views`. Does not cover rendering (`compress.faces`) nor losses (`teaching.tasks`).
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from torch import Tensor
 from compress.faces.materials import LABELS
 from compress.shards import Shards
 from compress.teaching.occluders import occlude
+from compress.teaching.views import draw_views, resample, spoil, window
 from compress.teaching.weighting import pixel_weights
 from compress.training.batches import prefetch, to_picture
 
@@ -37,13 +36,10 @@ LANDMARK_MIRROR = (4, 5, 6, 7, 0, 1, 2, 3, 8, 10, 9, 11, 12, 13, 18, 19, 20, 21,
 """Which landmark a mirrored picture shows in the place of each: left and right lids, mouth corners and jaw change
 places.
 """
-ZOOM = (0.82, 1.12)
-SHIFT = 0.08
-NOISE = 0.02
-"""Largest sensor noise; more teaches the network to take every texture for noise and to smear it."""
-BLUR_SHARE = 0.15
-TINT, EXPOSURE, CONTRAST = 0.08, 0.14, 0.12
-"""Standard deviations of the logarithms."""
+
+
+LIDS_TO_MOUTH = slice(0, 14)
+"""Landmarks that a close view may be about."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,8 @@ def read_rows(pairs: Shards, indices: NDArray[np.int64], styles: NDArray[np.int6
 def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator | None) -> PairBatch:
     """Turn what `read_rows` gives into a batch at `size` pixels, augmented if a generator is given."""
     count, source = len(rows["photo"]), rows["photo"].shape[1]
-    scale, mirror, shift = draw_views(count, rng)
+    marks = rows["landmarks_photo"].astype(np.float32) * (2 / source) - 1
+    scale, mirror, shift = draw_views(count, rng, source / size, marks[:, LIDS_TO_MOUTH])
     if rng is not None:
         occlude(rows, rng)
     pictures = torch.cat([to_picture(rows["photo"]), to_picture(rows["cartoon"])], dim=1)
@@ -132,10 +129,9 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
         ],
         dim=1,
     )
-    theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * mirror, scale, shift
-    pictures, weight = _view(pictures, theta, size), _view(weight, theta, size)
-    dense = _view(dense, theta, size)
+    theta = window(scale, mirror, shift)
+    pictures, weight = resample(pictures, theta, size), resample(weight, theta, size)
+    dense = resample(dense, theta, size)
     # Averages over what is valid only: flow and geometry end where the head does.
     flow, visible = _mean_where(dense[:, 0:2], dense[:, 8:9])
     geometry, head = _mean_where(dense[:, 2:8], dense[:, 9:10])
@@ -146,8 +142,7 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
     if rng is not None:
         photo, cartoon = spoil(photo, cartoon, rng)
     flipped = mirror < 0
-    landmarks = torch.from_numpy(rows["landmarks_photo"].astype(np.float32)) * (2 / source) - 1
-    landmarks = (landmarks - shift[:, None]) / scale[:, None, None]
+    landmarks = (torch.from_numpy(marks) - shift[:, None]) / scale[:, None, None]
     landmarks[..., 0] *= mirror[:, None]
     landmarks = torch.where(flipped[:, None, None], landmarks[:, list(LANDMARK_MIRROR)], landmarks)
     rotation = torch.from_numpy(rows["rotation"].astype(np.float32))
@@ -164,51 +159,8 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
     )  # fmt: skip
 
 
-def draw_views(count: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Scale ``[N]`` (above 1 shows more than the frame), mirror ``[N]`` (-1 or 1) and shift ``[N, 2]`` of the
-    augmentation.
-    """
-    if rng is None:
-        return torch.ones(count), torch.ones(count), torch.zeros(count, 2)
-    scale = rng.uniform(*ZOOM, count)
-    mirror = np.where(rng.random(count) < 0.5, -1, 1)
-    shift = rng.uniform(-SHIFT, SHIFT, (count, 2))
-    return torch.from_numpy(scale).float(), torch.from_numpy(mirror).float(), torch.from_numpy(shift).float()
-
-
-def spoil(photo: Tensor, cartoon: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Photographic variety: colour casts, exposure, contrast, grey pictures, blur and noise."""
-    count = len(photo)
-
-    def draw(*shape: int) -> Tensor:
-        return torch.from_numpy(rng.standard_normal(shape)).float()
-
-    tint, exposure = TINT * draw(count, 3, 1, 1), EXPOSURE * draw(count, 1, 1, 1)
-    contrast = (CONTRAST * draw(count, 1, 1, 1)).exp()
-    mean = photo.mean(dim=(1, 2, 3), keepdim=True)
-    photo = (((photo - mean) * contrast + mean) + 1) * (tint + exposure).exp() - 1
-    cartoon = (cartoon + 1) * (tint / 2 + exposure).exp() - 1
-    grey = torch.from_numpy(rng.random((count, 1, 1, 1)) < 0.06)
-    photo = torch.where(grey, photo.mean(dim=1, keepdim=True), photo)
-    cartoon = torch.where(grey, cartoon.mean(dim=1, keepdim=True), cartoon)
-    blurred = torch.from_numpy(rng.random((count, 1, 1, 1)) < BLUR_SHARE)
-    photo = torch.where(blurred, F.avg_pool2d(F.pad(photo, (1, 1, 1, 1), mode="reflect"), 3, stride=1), photo)
-    noise = torch.from_numpy(rng.random((count, 1, 1, 1))).float() ** 2 * NOISE
-    return (photo + noise * draw(*photo.shape)).clamp(-1, 1), cartoon.clamp(-1, 1)
-
-
 def _channels_first(rows: np.ndarray) -> Tensor:
     return torch.from_numpy(rows.astype(np.float32)).permute(0, 3, 1, 2)
-
-
-def _view(x: Tensor, theta: Tensor, size: int) -> Tensor:
-    """Resample ``[N, C, S, S]`` to the augmented view at `size` pixels; what lies outside is mirrored at the
-    border.
-    """
-    if size < x.shape[-1]:
-        x = F.interpolate(x, size=(size, size), mode="area")
-    grid = F.affine_grid(theta, [len(x), 1, size, size], align_corners=False)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def _mean_where(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
