@@ -124,18 +124,21 @@ def ratio_of_sets(over: Floats, under: Floats, seed: int, clusters: tuple[NDArra
     return intervals.resampled(statistic, len(people), seed, people)
 
 
-def style_rows(photo: Table, drawn: Table, wanted: Table, seed: int) -> dict[str, Estimate]:
-    """Rows of what was drawn in one style: `photo` and `drawn` row by row, `wanted` are cartoon renders of the style.
+def style_rows(photo: Table, drawn: Table, wanted: Table, plain: Table, seed: int) -> dict[str, Estimate]:
+    """Rows of what was drawn in one style: `photo` and `drawn` row by row, `wanted` are cartoon renders of the style,
+    `plain` the rendered photos that belong to them.
 
-    Each has `person` and the columns of `describe` (`wanted`: those of `look`).
+    Each has `person` and the columns of `describe` (the last two: those of `look`). How far photos are from `plain`
+    stands in the notes of the style's rows: a teacher that changed nothing but style would leave about so much.
     """
     person, other = photo["person"], wanted["person"]
     rows = identity_rows(floats(photo, "identity"), floats(drawn, "identity"), person, seed)
     rows["eye_opening_ratio"] = intervals.ratio(floats(drawn, "opening"), floats(photo, "opening"), seed, person)
     for name in ("", "_face"):
-        seen, of_photo, true = (floats(table, f"feature{name}") for table in (drawn, photo, wanted))
+        seen, of_photo, true, rendered = (floats(table, f"feature{name}") for table in (drawn, photo, wanted, plain))
         of_drawn, of_photos, share = distribution.kid_share(seen, of_photo, true, seed, (person, other))
-        note = f"KID {of_drawn.value:.3f} of {of_photos.value:.3f}"
+        apart = distribution.kid_apart(of_photo, rendered, seed, (person, other))
+        note = f"KID {of_drawn.value:.2f} of {of_photos.value:.2f}; photos to rendered photos {apart:.2f}"
         rows[f"style_kid{name}_share"] = replace(share, note=note)
         over, under = (floats(table, f"haar{name}").sum(axis=1) for table in (drawn, wanted))
         rows[f"haar{name}_ratio"] = ratio_of_sets(over, under, seed, (person, other))

@@ -65,12 +65,12 @@ def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed
     groups: dict[str, list[dict[str, Any]]] = {}
     people = dict(stored.photos.read(range(len(stored.photos)), ["person", *CATEGORIES]))
     rendered: Table = {"person": np.array([f"render-{row}" for row in range(len(stored.pairs))], "S64")}
-    cartoons = Shards(stored.described / "cartoons")
+    pairs = Shards(stored.described / "pairs")
     for number, style in enumerate(stored.styles):
-        looked = cartoons.read(range(len(cartoons)), LOOKED)
-        wanted = {name: column[:, number] for name, column in looked.items()} | rendered
+        looked = pairs.read(range(len(pairs)), LOOKED)
+        plain, wanted = ({name: column[:, at] for name, column in looked.items()} | rendered for at in (0, 1 + number))
         photo, drawn = _described(stored.described / PHOTOGRAPHS, number, people)
-        found = {PHOTOGRAPHS: assessment_rows.style_rows(photo, drawn, wanted, seed), RENDERS: {}}
+        found = {PHOTOGRAPHS: assessment_rows.style_rows(photo, drawn, wanted, plain, seed), RENDERS: {}}
         of_photo, seen = (assessment_rows.floats(table, "identity") for table in (photo, drawn))
         hits = identity.rank1(of_photo, seen, people["person"], gallery=len(seen))
         shares = dict(assessment_rows.group_shares(hits, people))
@@ -78,11 +78,11 @@ def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed
         found[PHOTOGRAPHS] |= assessment_rows.worst_group(shares) | shift_ratio(stored, number, seed)
         photo, drawn = _described(stored.described / RENDERS, number, rendered)
         if len(photo["person"]):
-            found[RENDERS] = assessment_rows.style_rows(photo, drawn, wanted, seed)
+            found[RENDERS] = assessment_rows.style_rows(photo, drawn, wanted, plain, seed)
         found[RENDERS] |= turning(stored, number, seed)
         for part, estimates in found.items():
             rows += [assessment.judge(style, part, name, estimate, bounds) for name, estimate in estimates.items()]
-    check = cartoons.read(range(len(cartoons)), ["opening", "opening_true"])
+    check = pairs.read(range(len(pairs)), ["opening", "opening_true"])
     openings = {style: _opening_check(check, number) for number, style in enumerate(stored.styles)}
     record = {
         "styles": list(stored.styles),

@@ -89,8 +89,8 @@ def run(settings: AssessStep, inputs: Mapping[str, Artifact], folder: Path, cont
             pictures = Shards(drawn / part)
             look = functools.partial(_look, source, pictures, judges, finder, context.device)
             describe(look, len(pictures), described / part, task)
-        look = functools.partial(_look_at_cartoons, pairs, judges, finder, context.device)
-        describe(look, len(pairs), described / "cartoons", task)
+        look = functools.partial(_look_at_renders, pairs, judges, finder, context.device)
+        describe(look, len(pairs), described / "pairs", task)
     found = assessment_table.Stored(photos, pairs, turns, drawn, described, settings.styles)
     table = assessment_table.tabulate(
         found, settings.seed, {str(name): bound for name, bound in settings.bounds.items()}
@@ -154,15 +154,15 @@ def _look(
     return {name: np.stack([one[name] for one in seen], axis=1) for name in seen[0]}
 
 
-def _look_at_cartoons(
+def _look_at_renders(
     pairs: Shards, judges: Judges, finder: face_points.FacePointsNetwork, device: str, rows: range
 ) -> Sample:
-    """The same of rendered cartoons, less identity, and the openings of photo and cartoons as found and as they are."""
+    """The same of rendered photos and their cartoons, less identity, and openings as found and as they are."""
     sample = pairs.read(rows)
-    cartoons = np.moveaxis(sample["cartoon"], 1, 0)
-    seen = [assessment_rows.look(pictures, judges, device) for pictures in cartoons]
+    pictures = [sample["photo"], *(np.ascontiguousarray(drawn) for drawn in np.moveaxis(sample["cartoon"], 1, 0))]
+    seen = [assessment_rows.look(one, judges, device) for one in pictures]
     truth = [sample["landmarks_photo"], *np.moveaxis(sample["landmarks_cartoon"], 1, 0)]
-    found = [finder.find(np.ascontiguousarray(pictures)) for pictures in (sample["photo"], *cartoons)]
+    found = [finder.find(one) for one in pictures]
     openings = {name: [face_points.eye_opening(p) for p in of] for name, of in (("", found), ("_true", truth))}
     columns = {name: np.stack([one[name] for one in seen], axis=1) for name in seen[0]}
     return columns | {f"opening{name}": np.stack(of, axis=1).astype(np.float32) for name, of in openings.items()}

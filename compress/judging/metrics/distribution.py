@@ -7,6 +7,7 @@ network and are not comparable with published KID, which is of Inception feature
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -54,36 +55,40 @@ def kid_share(
     """
     rows, others = _draw(len(drawn), seed), _draw(len(wanted), seed)
     people = np.concatenate([clusters[0][rows], clusters[1][others]])
-    n = len(rows)
-    apart = (people[:, None] != people).astype(np.float64)
-    signs = np.concatenate([np.ones(n), np.zeros(len(others))]), np.concatenate([np.zeros(n), np.ones(len(others))])
-    kernels = []
-    for features in (drawn, photos):
-        both = np.concatenate([features[rows], wanted[others]]).astype(np.float64)
-        kernels.append(polynomial_kernel(both, both) * apart)
-
-    def distances(copies: Floats, kernel: Floats) -> Floats:
-        first, second = copies * signs[0], copies * signs[1]
-        parts = [
-            ((a @ kernel) * b).sum(axis=1) / np.maximum(((a @ apart) * b).sum(axis=1), 1e-12)
-            for a, b in ((first, first), (second, second), (first, second))
-        ]
-        distance: Floats = parts[0] + parts[1] - 2 * parts[2]
-        return distance
-
-    def of_photos(copies: Floats) -> Floats:
-        return distances(copies, kernels[1])
-
-    def of_drawn(copies: Floats) -> Floats:
-        return distances(copies, kernels[0])
+    of_drawn, of_photos = (_between(x[rows], wanted[others], people) for x in (drawn, photos))
 
     def share(copies: Floats) -> Floats:
         ratio: Floats = of_drawn(copies) / of_photos(copies)
         return ratio
 
-    statistics = (of_drawn, of_photos, share)
-    found = tuple(resampled(statistic, len(people), seed, people) for statistic in statistics)
-    return found[0], found[1], found[2]
+    first, second, third = (resampled(s, len(people), seed, people) for s in (of_drawn, of_photos, share))
+    return first, second, third
+
+
+def kid_apart(first: Floats, second: Floats, seed: int, clusters: tuple[Clusters, Clusters]) -> float:
+    """KID between two sets [n, d] and [m, d] of other pictures, people and limits as of `kid_share`."""
+    rows, others = _draw(len(first), seed), _draw(len(second), seed)
+    people = np.concatenate([clusters[0][rows], clusters[1][others]])
+    return float(_between(first[rows], second[others], people)(np.ones((1, len(people))))[0])
+
+
+def _between(first: Floats, second: Floats, people: Clusters) -> Callable[[Floats], Floats]:
+    """KID of resamples, from copies [R, n + m] of each picture of the two sets."""
+    both = np.concatenate([first, second]).astype(np.float64)
+    apart = (people[:, None] != people).astype(np.float64)
+    kernel = polynomial_kernel(both, both) * apart
+    inside = np.arange(len(both)) < len(first)
+
+    def distance(copies: Floats) -> Floats:
+        a, b = copies * inside, copies * ~inside
+        within, beyond, across = (
+            ((x @ kernel) * y).sum(axis=1) / np.maximum(((x @ apart) * y).sum(axis=1), 1e-12)
+            for x, y in ((a, a), (b, b), (a, b))
+        )
+        squared: Floats = within + beyond - 2 * across
+        return squared
+
+    return distance
 
 
 def noise_floor(teacher: Floats, seed: int, clusters: Clusters | None = None) -> Estimate:
