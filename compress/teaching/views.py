@@ -44,8 +44,8 @@ def draw_views(
     if points is not None and reduction > 1.5:
         close = rng.random(count) < CLOSE_SHARE
         near = rng.uniform(1, CLOSE, count) / reduction
-        target = points[np.arange(count), rng.integers(0, points.shape[1], count)]
-        target = target + rng.uniform(-0.3, 0.3, (count, 2)) * near[:, None]
+        aside = rng.uniform(-0.3, 0.3, (count, 2)) * near[:, None]
+        target = points[np.arange(count), rng.integers(0, points.shape[1], count)] + aside
         inside = (1 - near)[:, None]
         scale, shift = np.where(close, near, scale), np.where(close[:, None], target.clip(-inside, inside), shift)
     return torch.from_numpy(scale).float(), torch.from_numpy(mirror).float(), torch.from_numpy(shift).float()
