@@ -25,8 +25,8 @@ class Look:
     tone_power: float = 0.97
     tone_gain: Triple = (1.03, 1.01, 0.99)
     skin_saturation: float = 0.9
-    hair_gain: float = 1.3
-    hair_saturation: float = 1.25
+    hair_gain: float = 1.2
+    hair_saturation: float = 1.1
     blush: float = 0.45
     lip: float = 0.3
     gloss: float = 0.35

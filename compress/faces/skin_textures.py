@@ -60,7 +60,7 @@ def island_mask(island: int, size: int) -> Array:
 def colour(rgb: list[float], gain: float = 1.0) -> Array:
     """Three shares [3], so narrow that large pictures stay narrow."""
     return np.asarray(np.array(rgb) * gain, np.float32)
-CREASES_KEPT = 0.5
+CREASES_KEPT = 0.8
 
 
 class SkinPainter:
@@ -147,10 +147,10 @@ class SkinPainter:
 
 
 def soften(skin: Bytes, lips: Array) -> Bytes:
-    """The cartoon's copy of a skin texture: blurred, with half of its creases, and the lips' outline."""
+    """The cartoon's copy of a skin texture: blurred, with most of its creases, and the lips' outline."""
     size = skin.shape[0]
     wide, middle, narrow = (
-        np.dstack([blur(skin[..., c].astype(np.float32), s * size / 1024) for c in range(3)]) for s in (14.0, 4.0, 2.0)
+        np.dstack([blur(skin[..., c].astype(np.float32), s * size / 1024) for c in range(3)]) for s in (14.0, 3.5, 2.0)
     )
     weight = np.clip(blur(lips, 2 * size / 1024) * 1.3, 0, 1)[..., None]
     calm = wide + CREASES_KEPT * (middle - wide)
