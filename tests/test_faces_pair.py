@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from compress.cli import main
 from compress.errors import InputError
 from compress.faces import PairRenderer, render_many
 from compress.faces.materials import LABELS
@@ -149,9 +150,13 @@ def test_sheet_shows_photos_above_their_cartoons() -> None:
     assert sheet[::4, ::4, 0].tolist() == [[1, 2], [11, 12], [21, 22], [3, 255], [13, 255], [23, 255]]
 
 
-def test_render_sheet_writes_a_picture(tmp_path: Path) -> None:
-    out = render_sheet(2, 32, 0, tmp_path / "deep" / "pairs.png", styles=["toy"])
+def test_render_command_draws_the_styles_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "deep" / "pairs.png"
+    told = ["render", "--count", "2", "--size", "32", "--out", str(out)]
+    assert main([*told, "--styles", "toy"]) == 0
     assert photos.read(out).shape == (64, 64, 3)
+    assert main([*told, "--styles", "cubist"]) == 2
+    assert "'cubist'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

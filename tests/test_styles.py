@@ -27,7 +27,7 @@ CROWN_MARK, CHIN, JAW, UPPER_LIDS, LOWER_LIDS = 23, 13, [16, 20], [2, 6], [3, 7]
 @pytest.fixture(scope="module")
 def samples() -> list[dict[str, npt.NDArray[Any]]]:
     renderer = PairRenderer(SIZE)
-    return [renderer.pair(21, index) for index in range(16)]
+    return [renderer.pair(21, index) for index in range(10)]
 
 
 def opening(marks: Array) -> float:
