@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import cv2
 import numpy as np
 import pytest
 
@@ -161,6 +162,24 @@ def test_points_are_found_in_photos_and_cartoons_alike(renderer: PairRenderer) -
                             for name, n in ((kind, 3), (f"landmarks_{kind}", 2)))  # fmt: skip
         lids = np.linalg.norm(network.find(pictures) - points, axis=2)[:, :8]
         assert np.median(lids) < LID_ERROR * SIDE, kind
+
+
+def test_eyes_that_are_magnified_are_found_open_wider(renderer: PairRenderer) -> None:
+    """A picture whose eyes alone are stretched: what looks at the rest of the face finds no change."""
+    network, factor = face_points.load(), 1.4
+    pictures, wider = [], []
+    for index in range(8):
+        pair = renderer.pair(900004, index)
+        rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) + np.float32(0.5)
+        source = rows.copy()
+        for lids in face_points.EYES:
+            x, y = pair["landmarks_photo"][list(lids)].mean(axis=0)
+            near = np.clip((0.14 * SIDE - np.hypot(columns - x, rows - y)) / (0.05 * SIDE), 0, 1)
+            source += near * (rows - y) * (1 / factor - 1)
+        pictures.append(pair["photo"])
+        wider.append(cv2.remap(pair["photo"], columns - 0.5, source - 0.5, cv2.INTER_CUBIC))
+    before, after = (face_points.eye_opening(network.find(np.stack(p))).mean() for p in (pictures, wider))
+    assert 1.2 < after / before < 1.5
 
 
 def test_mirrored_points_change_sides() -> None:

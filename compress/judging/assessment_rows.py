@@ -18,7 +18,7 @@ from compress.judging.description import tensor_of
 from compress.judging.judges import Judges
 from compress.judging.metrics import distribution, fidelity, identity, intervals
 from compress.judging.metrics.estimate import Estimate
-from compress.networks.face_points import FacePointsNetwork, eye_opening
+from compress.networks.face_points import FacePoints, eye_opening
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating]
@@ -34,7 +34,7 @@ SHIFT_PX = 2.0
 
 
 def describe(
-    pictures: Bytes, points: Floats, judges: Judges, finder: FacePointsNetwork, device: str
+    pictures: Bytes, points: Floats, judges: Judges, finder: FacePoints, device: str
 ) -> dict[str, Floats]:
     """One row for each aligned picture uint8 [N, S, S, 3] with its five points [N, 5, 2] in pixels.
 

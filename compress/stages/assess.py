@@ -144,7 +144,7 @@ def describe(look: Callable[[range], Sample], count: int, folder: Path, task: Ta
 
 
 def _look(
-    source: Shards, drawn: Shards, judges: Judges, finder: face_points.FacePointsNetwork, device: str, rows: range
+    source: Shards, drawn: Shards, judges: Judges, finder: face_points.FacePoints, device: str, rows: range
 ) -> Sample:
     """`assessment_rows.describe` of the photo and its pictures, one after the other: columns [n, 1 + K, ...]."""
     sample = source.read(rows, ["photo", "points"])
@@ -154,9 +154,7 @@ def _look(
     return {name: np.stack([one[name] for one in seen], axis=1) for name in seen[0]}
 
 
-def _look_at_renders(
-    pairs: Shards, judges: Judges, finder: face_points.FacePointsNetwork, device: str, rows: range
-) -> Sample:
+def _look_at_renders(pairs: Shards, judges: Judges, finder: face_points.FacePoints, device: str, rows: range) -> Sample:
     """The same of rendered photos and their cartoons, less identity, and openings as found and as they are."""
     sample = pairs.read(rows)
     pictures = [sample["photo"], *(np.ascontiguousarray(drawn) for drawn in np.moveaxis(sample["cartoon"], 1, 0))]
