@@ -23,7 +23,7 @@ from compress.judging.assessment import BOUNDED, PHOTOGRAPHS, RENDERS, judge, ma
 from compress.judging.facts import CATEGORIES, LABEL_BYTES
 from compress.judging.metrics import consistency, distribution
 from compress.judging.metrics.estimate import Estimate
-from compress.networks import face_points
+from compress.networks import build_face_points, face_points
 from compress.plan import plan
 from compress.planning.assessment import assessment_plan
 from compress.recipe import AssessStep, GateSettings, Measure, RenderStep
@@ -180,6 +180,40 @@ def test_eyes_that_are_magnified_are_found_open_wider(renderer: PairRenderer) ->
         wider.append(cv2.remap(pair["photo"], columns - 0.5, source - 0.5, cv2.INTER_CUBIC))
     before, after = (face_points.eye_opening(network.find(np.stack(p))).mean() for p in (pictures, wider))
     assert 1.2 < after / before < 1.5
+
+
+@pytest.mark.parametrize("kind", ["face", "eye"])
+def test_lessons_move_points_with_their_picture(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lesson, side, dot = {
+        "face": (build_face_points.face_lesson, face_points.FACE_SIDE, 3),
+        "eye": (build_face_points.eye_lesson, face_points.EYE_SIDE, 3),
+    }[kind]
+    monkeypatch.setattr(build_face_points, "develop", lambda picture, random: picture)
+    points = np.random.default_rng(0).uniform(40, 88, (24, 2)).astype(np.float32)
+    points[:8] = [[78, 60], [90, 60], [84, 56], [84, 64], [50, 60], [38, 60], [44, 56], [44, 64]]
+    picture = np.zeros((128, 128, 3), np.uint8)
+    for x, y in points[[dot, face_points.MIRRORED[dot]]] - 0.5:
+        cv2.circle(picture, (round(float(x * 16)), round(float(y * 16))), 24, (255, 255, 255), -1, shift=4)
+    sample = {"photo": picture[None], "cartoon": picture[None, None]}
+    sample |= {"landmarks_photo": points[None], "landmarks_cartoon": points[None, None]}
+    random = np.random.default_rng(1)
+    for _ in range(6):
+        seen, places = lesson(sample, 0, random)
+        x, y = np.clip(places[dot] * side, 0, side - 1).astype(int)
+        assert np.asarray(seen)[y, x].mean() > 100
+
+
+def test_training_writes_weights_that_can_be_loaded(
+    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("train", "validation"):
+        (tmp_path / name).symlink_to(rendered / "pairs")
+    monkeypatch.setattr(build_face_points, "WEIGHTS", tmp_path / "points.safetensors")
+    build_face_points.main([str(tmp_path), "1"])
+    monkeypatch.setattr(face_points, "WEIGHTS", tmp_path / "points.safetensors")
+    monkeypatch.setattr(face_points, "SHA256", hash_file(tmp_path / "points.safetensors"))
+    assert face_points.load().find(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 24, 2)
+    assert "cartoon 1: lids" in capsys.readouterr().out
 
 
 def test_mirrored_points_change_sides() -> None:

@@ -102,8 +102,8 @@ def face_loss(found: Tensor, truth: Tensor) -> Tensor:
 def eye_loss(found: Tensor, truth: Tensor) -> Tensor:
     """Distance of the points, and how far the lids are apart."""
     distance = F.smooth_l1_loss(found, truth, beta=0.01, reduction="none").sum(2).mean()
-    gaps = ((points[:, 2] - points[:, 3]) for points in (found, truth))
-    return distance + F.smooth_l1_loss(*gaps, beta=0.01, reduction="none").sum(1).mean()
+    open_found, open_true = (points[:, 2] - points[:, 3] for points in (found, truth))
+    return distance + F.smooth_l1_loss(open_found, open_true, beta=0.01, reduction="none").sum(1).mean()
 
 
 def train(name: str, network: HeatMaps, pairs: Shards, steps: int, repeats: int, seed: int = 0) -> None:
