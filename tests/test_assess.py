@@ -26,13 +26,14 @@ from compress.judging.metrics.estimate import Estimate
 from compress.networks import build_face_points, face_points
 from compress.plan import plan
 from compress.planning.assessment import assessment_plan
-from compress.recipe import AssessStep, GateSettings, Measure, RenderStep
+from compress.recipe import AssessStep, GateSettings, Measure, RenderStep, Style
 from compress.shards import Shards, ShardWriter
 from compress.stages import assess, renders
 from small_line import TRAINING, checkpoint, recipe
 from small_test_set import POINTS, judges
 
-SIDE, STYLES = 96, ("fairy-tale", "toy")
+SIDE = 96
+STYLES: tuple[Style, ...] = ("fairy-tale", "toy")
 LID_ERROR = 0.015
 """Share of the side; the middle of the lids of half the pictures is nearer."""
 RENDERS_TOLD = RenderStep(size=SIDE, styles=STYLES, rendered=4, seed=900005, turns=2, frames=2)
@@ -194,7 +195,7 @@ def test_lessons_move_points_with_their_picture(kind: str, monkeypatch: pytest.M
     picture = np.zeros((128, 128, 3), np.uint8)
     for x, y in points[[dot, face_points.MIRRORED[dot]]] - 0.5:
         cv2.circle(picture, (round(float(x * 16)), round(float(y * 16))), 24, (255, 255, 255), -1, shift=4)
-    sample = {"photo": picture[None], "cartoon": picture[None, None]}
+    sample: dict[str, np.ndarray] = {"photo": picture[None], "cartoon": picture[None, None]}
     sample |= {"landmarks_photo": points[None], "landmarks_cartoon": points[None, None]}
     random = np.random.default_rng(1)
     for _ in range(6):
@@ -333,7 +334,7 @@ def parts(tmp_path: Path, rendered: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def settings_of(**changed: Any) -> AssessStep:
-    told = {"styles": STYLES, "seed": 3, "drawn_renders": 4, "shifted": 3, "sheet": 4, "bounds": {}}
+    told: dict[str, Any] = {"styles": STYLES, "seed": 3, "drawn_renders": 4, "shifted": 3, "sheet": 4, "bounds": {}}
     return AssessStep(**told | changed)
 
 
