@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from compress.faces import PairRenderer, video
 from compress.faces.pair import Sample
-from compress.faces.video import FRAMES_PER_SECOND, Motion, add_grain, move, render_video, sample_motion
+from compress.faces.video import FRAMES_PER_SECOND, MOST_GRAIN, Motion, add_grain, move, render_video, sample_motion
 from compress.judging.metrics.steadiness import flicker_error, follow
 
 SIZE, FRAMES = 64, 5
+PERSON = 4
+"""A sample on clean film."""
 POINT_ERROR = 0.3
 """Pixels between a nose tip led back by the flow of its pixel and the true one: the flow is read at a whole pixel."""
 FLOAT16 = 0.005
@@ -26,7 +29,7 @@ def renderer() -> PairRenderer:
 
 @pytest.fixture(scope="module")
 def frames(renderer: PairRenderer) -> list[Sample]:
-    return list(render_video(renderer, 900001, 5, FRAMES))
+    return list(render_video(renderer, 900001, PERSON, FRAMES))
 
 
 def column(frames: list[Sample], name: str) -> np.ndarray:
@@ -42,13 +45,13 @@ def test_video_has_the_documented_fields(frames: list[Sample]) -> None:
 
 
 def test_video_frame_is_the_same_in_a_longer_video(renderer: PairRenderer, frames: list[Sample]) -> None:
-    longer = itertools.islice(render_video(renderer, 900001, 5, 100), FRAMES)
+    longer = itertools.islice(render_video(renderer, 900001, PERSON, 100), FRAMES)
     for frame, again in zip(frames, longer):
         assert all(np.array_equal(frame[name], again[name]) for name in frame)
 
 
 def test_video_shows_the_person_of_the_sample(renderer: PairRenderer, frames: list[Sample]) -> None:
-    own, other = (renderer.photo(900001, index)["photo"].astype(float) for index in (5, 6))
+    own, other = (renderer.photo(900001, index)["photo"].astype(float) for index in (PERSON, PERSON + 1))
     first = frames[0]["photo"]
     assert np.abs(first - own).mean() < 0.5 * np.abs(first - other).mean()
 
@@ -82,7 +85,7 @@ def test_video_pixels_that_are_not_visible_could_not_be_led(frames: list[Sample]
 def test_video_of_a_still_person_has_no_flow(renderer: PairRenderer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video, "move", lambda pose, motion, seconds: pose)
     monkeypatch.setattr(video, "drift", lambda camera, motion, seconds: camera)
-    first, second = render_video(renderer, 900001, 5, 2)
+    first, second = render_video(renderer, 900001, PERSON, 2)
     assert np.abs(second["flow"]).max() < FLOAT16
     # What is left between the frames is grain of their own.
     apart = second["photo"].astype(float) - first["photo"]
@@ -106,11 +109,16 @@ def test_blink_comes_within_a_short_video() -> None:
     assert len({motion.phase["yaw"] for motion in motions}) == 20
 
 
-def test_grain_has_the_strength_of_the_film() -> None:
-    grey = np.full((64, 64, 3), 128, np.uint8)
-    grain = add_grain(grey, 0.02, np.random.default_rng(0)).astype(float) - 128
-    assert grain.std() == pytest.approx(0.02 * 255, rel=0.05)
-    assert np.array_equal(add_grain(grey, 0.0, np.random.default_rng(0)), grey)
+def test_grain_has_the_strength_of_the_film(renderer: PairRenderer) -> None:
+    film, grey = renderer.subject(900001, PERSON).scene.film, np.full((64, 64, 3), 128, np.uint8)
+
+    def grain(**changes: float) -> np.ndarray:
+        return add_grain(grey, replace(film, **changes), np.random.default_rng(0)).astype(float) - 128
+
+    assert grain(noise=0.008).std() == pytest.approx(0.008 * 255, rel=0.05)
+    assert grain(noise=0.05).std() == pytest.approx(MOST_GRAIN * 255, rel=0.05)
+    assert not grain(noise=0.0).any()
+    assert np.ptp(grain(noise=0.01, saturation=0.0), axis=2).max() == 0 < np.ptp(grain(noise=0.01), axis=2).max()
 
 
 @pytest.fixture(autouse=True, scope="module")

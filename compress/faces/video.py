@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.camera import Camera
+from compress.faces.film import Film
 from compress.faces.pair import PairRenderer, turn_scene
 from compress.faces.raster import interpolate
 from compress.faces.scene import Pose
@@ -36,6 +37,8 @@ BLINK_EVERY, BLINK_LENGTH = 1.4, 0.2
 """Seconds between blinks and of one; people blink every three, but short videos should show one, too."""
 DRIFT, DRIFT_PERIOD = 0.006, 2.1
 """Of a camera held in the hand: amplitude in sides of the picture, and seconds."""
+MOST_GRAIN = 0.012
+"""Of a frame: video is denoised before it is compressed, and stronger grain would hide what else flickers."""
 SAME_DEPTH = 0.03
 """A point was seen in the frame before if what was seen there is of its material and this near, in scene units."""
 
@@ -109,7 +112,7 @@ def render_video(renderer: PairRenderer, seed: int, index: int, frames: int) -> 
         points = scene.camera.project(face_points(posed.positions, renderer.head.landmarks), renderer.size)
         random = np.random.default_rng([seed, index, 1 + frame])
         yield {
-            "photo": add_grain(view.image, film.noise, random),
+            "photo": add_grain(view.image, film, random),
             "points": points[:, :2],
             "flow": flow.astype(np.float16),
             "visible": visible.astype(np.uint8),
@@ -117,9 +120,11 @@ def render_video(renderer: PairRenderer, seed: int, index: int, frames: int) -> 
         before = now, view
 
 
-def add_grain(image: npt.NDArray[np.uint8], share: float, random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Sensor noise of its own for each frame, as strong as `Film.noise` says."""
-    noisy = image + random.standard_normal(image.shape, np.float32) * (255 * share)
+def add_grain(image: npt.NDArray[np.uint8], film: Film, random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Grain [S, S, 3] of its own for each frame, as strong as the film's up to MOST_GRAIN; grey on grey film."""
+    channels = 3 if film.saturation else 1
+    grain = random.standard_normal((*image.shape[:2], channels), np.float32)
+    noisy = image + grain * (255 * min(film.noise, MOST_GRAIN))
     return np.asarray(np.rint(noisy).clip(0, 255), np.uint8)
 
 
