@@ -49,6 +49,8 @@ from compress.faces.shadows import TAPS, lit_taps, tinted
 from compress.faces.skin import skin_gloss
 from compress.faces.triangles import texture_place
 
+SMOOTH = 0.04
+"""The samples of a pixel show one surface if their depths differ by less, in scene units."""
 GRAZING = 0.02
 """Normals that turn from the camera are bent back to this cosine."""
 _BASIS = np.array([0.282095] + [0.488603] * 3 + [1.092548] * 2 + [0.315392, 1.092548, 0.546274])
@@ -141,10 +143,22 @@ def highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers
 
 
 @njit(cache=True, error_model="numpy")
+def is_smooth(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]
+    """Whether the four samples of a pixel show one surface of skin, so that one shading does for them."""
+    for row in range(y, y + 2):
+        for column in range(x, x + 2):
+            i = triangle[row, column]
+            if i < 0 or material[i] != SKIN or abs(depth[row, column] - depth[y, x]) > SMOOTH:
+                return False
+    return True
+
+
+@njit(cache=True, error_model="numpy")
 def shade(  # type: ignore[no-untyped-def]
     triangle,
     bary0,
     bary1,
+    depth,
     faces,
     uv_faces,
     material,
@@ -165,7 +179,9 @@ def shade(  # type: ignore[no-untyped-def]
 ):
     """Colour of every sample [H, W, 3] float32 (linear light) and its label [H, W] uint8.
 
-    zones [3] int64: offset, width and height of the zone texture; light_frame [3, 3]: axes of the shadow map.
+    Pixels that show nothing but one surface of skin are shaded once, at the sample that stands for the pixel in the
+    ground truth. zones [3] int64: offset, width and height of the zone texture; light_frame [3, 3]: axes of the shadow
+    map.
     """
     height, width = triangle.shape
     out = np.zeros((height, width, 3), np.float32)
@@ -174,8 +190,11 @@ def shade(  # type: ignore[no-untyped-def]
     toon = numbers[CARTOON]
     wrap, sky = wraps(numbers), scale_harmonics(harmonics)
     kx, ky, kz = lights[KEY, 0], lights[KEY, 1], lights[KEY, 2]
-    for y in range(height):
-        for x in range(width):
+    for block in range(height // 2 * (width // 2)):
+        top, left = block // (width // 2) * 2, block % (width // 2) * 2
+        smooth = is_smooth(triangle, depth, material, top, left)
+        for n in range(3 if smooth else 0, 4):
+            y, x = top + n // 2, left + n % 2
             i = triangle[y, x]
             if i < 0:
                 continue
@@ -196,7 +215,11 @@ def shade(  # type: ignore[no-untyped-def]
             near = px + nx * 0.02, py + ny * 0.02, pz + nz * 0.02
             scale, centre, softness = numbers[SHADOW_SCALE], numbers[SHADOW_CENTRE], numbers[SOFTNESS]
             taps = lit_taps(shadow_map, light_frame, scale, centre, softness, near[0], near[1], near[2], x, y)
-            lit = taps / TAPS
+            if smooth:
+                taps += lit_taps(shadow_map, light_frame, scale, centre, softness, near[0], near[1], near[2], left, top)
+            else:
+                taps *= 2
+            lit = taps / (2 * TAPS)
             to_key = nx * kx + ny * ky + nz * kz
             to_rim = nx * lights[RIM, 0] + ny * lights[RIM, 1] + nz * lights[RIM, 2]
             hx, hy, hz = unit(kx + vx, ky + vy, kz + vz)
@@ -226,4 +249,10 @@ def shade(  # type: ignore[no-untyped-def]
                 if mirrored > 0:
                     value += mirrored * irradiance(sky, rx, ry, rz, k)
                 out[y, x, k] = value
+        if smooth:
+            for n in range(3):
+                y, x = top + n // 2, left + n % 2
+                label[y, x] = label[top + 1, left + 1]
+                for k in range(3):
+                    out[y, x, k] = out[top + 1, left + 1, k]
     return out, label

@@ -15,8 +15,8 @@ _TAP = np.arange(TAPS)
 _ANGLE = (_TAP * 2.399963)[None] + (np.arange(TURNS) * 2 * np.pi / TURNS)[:, None]
 _TAP_X = (np.sqrt((_TAP + 0.5) / TAPS) * np.cos(_ANGLE)).astype(np.float32)
 _TAP_Y = (np.sqrt((_TAP + 0.5) / TAPS) * np.sin(_ANGLE)).astype(np.float32)
-# Share of each channel that the given number of lit taps lets through, where the edge of a shadow is tinted.
-_TINTED = ((np.arange(TAPS + 1) / TAPS)[:, None] ** (0.65 + 0.175 * np.arange(3))).astype(np.float32)
+# Share of each channel that the given number of lit taps of two sets lets through, where a shadow's edge is tinted.
+_TINTED = ((np.arange(2 * TAPS + 1) / (2 * TAPS))[:, None] ** (0.65 + 0.175 * np.arange(3))).astype(np.float32)
 
 
 @njit(cache=True, error_model="numpy")
@@ -42,5 +42,5 @@ def lit_taps(shadow_map, frame, scale, centre, softness, px, py, pz, x, y):  # t
 
 @njit(cache=True, error_model="numpy")
 def tinted(taps, k):  # type: ignore[no-untyped-def]
-    """Share of channel k at the edge of a shadow on skin, where red light is scattered furthest."""
+    """Share of channel k at the edge of a shadow on skin, where red light is scattered furthest; taps: of two sets."""
     return _TINTED[taps, k]

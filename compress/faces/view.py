@@ -110,6 +110,7 @@ def render_view(
         triangle,
         bary0,
         bary1,
+        depth,
         *mesh,
         posed.positions,
         posed.normals,
