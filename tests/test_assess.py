@@ -369,6 +369,15 @@ def test_pictures_are_drawn_once(parts: dict[str, Artifact], tmp_path: Path, mon
     assert (out / "assessment.json").read_text() == first
 
 
+def test_what_is_not_asked_for_is_left_out(parts: dict[str, Artifact], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assess.run(settings_of(styles=("toy",), drawn_renders=0, shifted=0), parts, out, Context())
+    rows = json.loads((out / "assessment.json").read_text())["rows"]
+    assert {row["measure"] for row in rows if row["part"] == "renders"} == {"turn_ratio", "turn_residual_px"}
+    assert "shift_ratio" not in {row["measure"] for row in rows}
+
+
 def test_styles_are_drawn_by_their_own_number(parts: dict[str, Artifact], tmp_path: Path) -> None:
     network = teachers.load(tmp_path / "teacher.safetensors")
     drawer = assess.open_teacher(tmp_path / "teacher.safetensors", ("toy",), "cpu")

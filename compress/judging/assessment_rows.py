@@ -33,9 +33,7 @@ FACE = (0.22, 0.86, 0.22, 0.78)
 SHIFT_PX = 2.0
 
 
-def describe(
-    pictures: Bytes, points: Floats, judges: Judges, finder: FacePoints, device: str
-) -> dict[str, Floats]:
+def describe(pictures: Bytes, points: Floats, judges: Judges, finder: FacePoints, device: str) -> dict[str, Floats]:
     """One row for each aligned picture uint8 [N, S, S, 3] with its five points [N, 5, 2] in pixels.
 
     identity [N, d] of unit length; opening [N], eye opening over face height; and the columns of `look`.
@@ -128,16 +126,18 @@ def style_rows(photo: Table, drawn: Table, wanted: Table, plain: Table, seed: in
     """Rows of what was drawn in one style: `photo` and `drawn` row by row, `wanted` are cartoon renders of the style,
     `plain` the rendered photos that belong to them.
 
-    Each has `person` and the columns of `describe` (the last two: those of `look`). How far photos are from `plain`
+    Each has `person` and the columns of `describe` (the last two: those of `look`), where features may be of fewer
+    pictures, whose people are `feature_person`. How far photos are from `plain`
     stands in the notes of the style's rows: a teacher that changed nothing but style would leave about so much.
     """
     person, other = photo["person"], wanted["person"]
+    featured = photo["feature_person"], wanted["feature_person"]
     rows = identity_rows(floats(photo, "identity"), floats(drawn, "identity"), person, seed)
     rows["eye_opening_ratio"] = intervals.ratio(floats(drawn, "opening"), floats(photo, "opening"), seed, person)
     for name in ("", "_face"):
         seen, of_photo, true, rendered = (floats(table, f"feature{name}") for table in (drawn, photo, wanted, plain))
-        of_drawn, of_photos, share = distribution.kid_share(seen, of_photo, true, seed, (person, other))
-        apart = distribution.kid_apart(of_photo, rendered, seed, (person, other))
+        of_drawn, of_photos, share = distribution.kid_share(seen, of_photo, true, seed, featured)
+        apart = distribution.kid_apart(of_photo, rendered, seed, featured)
         note = f"KID {of_drawn.value:.2f} of {of_photos.value:.2f}; photos to rendered photos {apart:.2f}"
         rows[f"style_kid{name}_share"] = replace(share, note=note)
         over, under = (floats(table, f"haar{name}").sum(axis=1) for table in (drawn, wanted))

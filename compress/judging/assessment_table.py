@@ -1,6 +1,6 @@
 """Puts an assessment together from what its stage stored: rows for every style, groups, remarks, and a record of all.
 
-Numbers of all pictures are read at once (a few kilobytes each), pictures one turn or batch at a time.
+Numbers of all pictures are read at once (about a kilobyte each, features of 2,000), pictures one turn at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compress.judging import assessment, assessment_rows
 from compress.judging.assessment import PHOTOGRAPHS, RENDERS, Bound, Row
 from compress.judging.facts import CATEGORIES
-from compress.judging.metrics import consistency, identity, intervals, steadiness
+from compress.judging.metrics import consistency, distribution, identity, intervals, steadiness
 from compress.judging.metrics.estimate import Estimate
 from compress.networks import face_points
 from compress.photographs.alignment import inverse, resample
@@ -25,8 +25,6 @@ from compress.shards import Shards
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating]
 Table = dict[str, NDArray[np.generic]]
-
-LOOKED = ("feature", "haar", "feature_face", "haar_face")
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,7 @@ def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed
     rendered: Table = {"person": np.array([f"render-{row}" for row in range(len(stored.pairs))], "S64")}
     pairs = Shards(stored.described / "pairs")
     for number, style in enumerate(stored.styles):
-        looked = pairs.read(range(len(pairs)), LOOKED)
-        plain, wanted = ({name: column[:, at] for name, column in looked.items()} | rendered for at in (0, 1 + number))
+        plain, wanted = _described(stored.described / "pairs", number, rendered)
         photo, drawn = _described(stored.described / PHOTOGRAPHS, number, people)
         found = {PHOTOGRAPHS: assessment_rows.style_rows(photo, drawn, wanted, plain, seed), RENDERS: {}}
         of_photo, seen = (assessment_rows.floats(table, "identity") for table in (photo, drawn))
@@ -99,8 +96,13 @@ def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed
 def _described(folder: Path, number: int, who: Table) -> tuple[Table, Table]:
     """Tables of the photos and of what was drawn of them in style `number`, row by row."""
     shards = Shards(folder)
-    columns = shards.read(range(len(shards)))
+    # Features are large, and of so many distances between sets are computed.
+    kept = np.unique(np.linspace(0, len(shards) - 1, min(len(shards), distribution.MOST_IMAGES)).round().astype(int))
     person = {name: column[: len(shards)] for name, column in who.items()}
+    person["feature_person"] = person["person"][kept]
+    features = [name for name in shards.fields if name.startswith("feature")]
+    columns = shards.read(range(len(shards)), [name for name in shards.fields if name not in features])
+    columns |= shards.read(kept, features)
     photo, drawn = ({name: column[:, at] for name, column in columns.items()} for at in (0, 1 + number))
     return photo | person, drawn | person
 

@@ -1,8 +1,8 @@
 """Pretrained networks that measure and supervise: identity embeddings and image features, by name.
 
 Each network knows its `.name`, `.licence` and `.sha256`, so that a metric can say what it was measured with. Weights
-come from packages of the Python index and are checked by hash; nothing is downloaded. `face_points` alone was trained here,
-by `build_face_points`, and its weights lie beside it. Training the others is not covered.
+come from packages of the Python index and are checked by hash; nothing is downloaded. `face_points` alone
+was trained here, by `build_face_points`, and its weights lie beside it. Training the others is not covered.
 """
 
 from __future__ import annotations
