@@ -24,7 +24,7 @@ from compress.faces.folder import CardHair, check_folder, load_folder
 from compress.faces.head import load_head
 from compress.faces.lighting import sample_lighting
 from compress.faces.mesh import Modeller, Posed
-from compress.faces.population import Population, change_clothes
+from compress.faces.population import Person, Population, change_clothes
 from compress.faces.scene import sample_clothes, sample_framing, sample_pose
 from compress.faces.styles import STYLES
 from compress.faces.textures import build_atlas
@@ -82,19 +82,22 @@ class PairRenderer:
         face = image[int(height * 0.3) : int(height * 0.7), int(width * 0.25) : int(width * 0.52), :3]
         return np.asarray(((face / 255.0) ** 2.2).mean((0, 1)), np.float32)
 
-    def subject(self, seed: int, index: int, take: int = 0) -> Subject:
-        """The person, pose and scene of sample (seed, index); other takes show the same person in other scenes."""
-        random = np.random.default_rng([seed, index])
+    def person(self, random: np.random.Generator) -> Person:
+        """Draw a person who wears the textures and hair at hand."""
         folder = bool(random.random() < 0.6) and bool(self.folder_skins)
-        skins = self.folder_skins if folder else self.embedded_skins
-        person = self.population.sample(
+        return self.population.sample(
             random,
-            {name: self.skin_means[name] for name in skins},
+            {name: self.skin_means[name] for name in (self.folder_skins if folder else self.embedded_skins)},
             self.folder_eyes if folder else self.eyes,
             self.atlas.names("brow/"),
             self.atlas.names("lash/"),
             list(self.cards) if folder else [],
         )
+
+    def subject(self, seed: int, index: int, take: int = 0) -> Subject:
+        """The person, pose and scene of sample (seed, index); other takes show the same person in other scenes."""
+        random = np.random.default_rng([seed, index])
+        person = self.person(random)
         if take:
             random = np.random.default_rng([seed, index, take])
             person = change_clothes(random, person)
