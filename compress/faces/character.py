@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from compress.faces.hair import smoothstep
 from compress.faces.population import Person, Population
-from compress.faces.scene import Pose
+from compress.faces.pose import Pose
 from compress.faces.styles import Curve, Style
 from compress.faces.wear import Lenses
 

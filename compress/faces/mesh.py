@@ -18,8 +18,9 @@ from compress.faces.neckwear import neckline
 from compress.faces.outfit import TUCKED, Outfit, Outfitter
 from compress.faces.patches import brow_patch, brow_uv, ear_share, lash_patch, whole_patch
 from compress.faces.population import Person, Population
+from compress.faces.pose import Pose
 from compress.faces.raster import vertex_normals
-from compress.faces.scene import Clothes, Pose
+from compress.faces.scene import Clothes
 from compress.faces.styles import Style
 from compress.faces.teeth import build_teeth
 from compress.faces.wear import HEADSCARF, NONE

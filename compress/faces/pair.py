@@ -25,7 +25,8 @@ from compress.faces.head import load_head
 from compress.faces.lighting import sample_lighting
 from compress.faces.mesh import Modeller, Posed
 from compress.faces.population import Person, Population, change_clothes
-from compress.faces.scene import sample_clothes, sample_framing, sample_pose
+from compress.faces.pose import sample_pose
+from compress.faces.scene import sample_clothes, sample_framing
 from compress.faces.styles import STYLES
 from compress.faces.textures import build_atlas
 from compress.faces.truth import Subject, cartoon_truth, face_points, facts, photo_truth

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.pose import Pose as Pose
-from compress.faces.pose import sample_pose as sample_pose
 from compress.faces.wear import CHECKED, DOTTED, PLAIN, RIBBED, STRIPED, Fabric, sample_fabric
 
 Array = npt.NDArray[np.float32]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from compress.faces.mesh import HEAD_HEIGHT, Posed, Topology
 from compress.faces.population import Person
+from compress.faces.pose import Pose
 from compress.faces.raster import interpolate
-from compress.faces.scene import Pose
 from compress.faces.view import SUPERSAMPLING, Scene, View
 
 Array = npt.NDArray[np.float32]

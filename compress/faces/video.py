@@ -17,8 +17,8 @@ import numpy.typing as npt
 from compress.faces.camera import Camera
 from compress.faces.film import Film
 from compress.faces.pair import PairRenderer, turn_scene
+from compress.faces.pose import Pose
 from compress.faces.raster import interpolate
-from compress.faces.scene import Pose
 from compress.faces.truth import Sample, Subject, face_points
 from compress.faces.view import SUPERSAMPLING, View
 
