@@ -16,7 +16,7 @@ MIXED = 3
 LEADING_FROM, MIXED_BELOW = 0.72, 0.58
 """A quarter of the people each has one ancestry from the first share up; the last quarter has all below the second."""
 AGE_SHARES = {"child": 0.2, "adult": 0.5, "senior": 0.3}
-CHILD_RANGE, ADULT_RANGE, SENIOR_RANGE = (0.5, 1.0), (0.0, 0.54), (0.56, 0.98)
+CHILD_RANGE, ADULT_RANGE, SENIOR_RANGE = (0.5, 1.0), (0.0, 0.535), (0.56, 0.98)
 """Shares of the child's and the old shapes, see `years`."""
 YOUNG_YEARS, CHILD_YEARS, OLD_YEARS = 25.0, 10.0, 90.0
 """Ages of the head's shapes in years, as their makers name them."""
