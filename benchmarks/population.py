@@ -76,7 +76,7 @@ class Measures:
     """Embeddings, angles and detections of the pictures so far."""
 
     def __init__(self) -> None:
-        self.networks = {"dlib": DlibFace(), "SFace": SFace()}
+        self.networks: dict[str, DlibFace | SFace] = {"dlib": DlibFace(), "SFace": SFace()}
         self.detector = YuNet(SCORE_THRESHOLD)
         self.embeddings: dict[str, list[Array]] = {name: [] for name in self.networks}
         self.person: list[int] = []

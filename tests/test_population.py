@@ -161,10 +161,8 @@ def test_skin_darkens_with_melanin_and_hair_greys_with_age() -> None:
 
 def test_old_people_get_worn_skins() -> None:
     skins = {"skin/embedded0": np.full(3, 0.6, np.float32), "skin/embedded0-old": np.full(3, 0.6, np.float32)}
-    random = np.random.default_rng(13)
-    worn = {
-        old: sum("old" in choose_skin(random, skins, np.ones(3), 0.5, old) for _ in range(200)) for old in (0.0, 0.9)
-    }
+    random, tone = np.random.default_rng(13), np.ones(3, np.float32)
+    worn = {old: sum("old" in choose_skin(random, skins, tone, 0.5, old) for _ in range(200)) for old in (0.0, 0.9)}
     assert worn[0.0] < 20 < 180 < worn[0.9]
 
 
