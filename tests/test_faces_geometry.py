@@ -13,13 +13,14 @@ from compress.faces import build_assets
 from compress.faces.atlas import Atlas
 from compress.faces.camera import Camera, aim, alignment
 from compress.faces.glasses import frame_faces, frame_vertices, lens_faces
-from compress.faces.hair import Scalp, grow_sheet
+from compress.faces.hair import grow_sheet
 from compress.faces.hairstyles import sample_style
 from compress.faces.head import HEAD_FILE, Head, load_head
 from compress.faces.lighting import project_harmonics
 from compress.faces.materials import MATERIALS, SKIN
 from compress.faces.population import Population
 from compress.faces.raster import accumulate_targets, rasterize, vertex_normals
+from compress.faces.scalp import Scalp
 from compress.faces.scene import Framing
 from compress.faces.shader import irradiance, scale_harmonics
 from compress.faces.uv_layout import ISLANDS, pack_texture, pack_uv

@@ -105,25 +105,32 @@ def reshape(points: Array, chin: float, crown: float, depth: float, style: Style
     depth: z of the axis about which depths grow. Widths draw the outline; the features in the middle stay, by which
     people are known.
     """
-    level = (points[:, 1] - chin) / (crown - chin)
-    at = np.linspace(LOWEST, HIGHEST, NODES)
-    out = points.copy()
-    outer = smoothstep(*MIDDLE, np.abs(points[:, 0]))
-    out[:, 0] *= 1 + (np.interp(level, at, rounded(style.widths)) - 1) * outer
-    out[:, 2] = depth + (points[:, 2] - depth) * np.interp(level, at, rounded(style.depths))
-    out[:, 1] += (np.interp(level, at, rounded(style.lifts)) * (crown - chin)).astype(np.float32)
-    return out
+    x, y, z = np.ascontiguousarray(points.T)
+    level = ((y - chin) / (crown - chin) - LOWEST) * np.float32((NODES - 1) / (HIGHEST - LOWEST))
+    node = np.clip(level.astype(np.int64), 0, NODES - 2)
+    beyond = np.clip(level - node, 0, 1).astype(np.float32)
+
+    def along(curve: Curve) -> Array:
+        """The curve at every point's height."""
+        values = rounded(curve)
+        return np.asarray(values[node] + np.diff(values)[node] * beyond, np.float32)
+
+    outer = smoothstep(*MIDDLE, np.abs(x))
+    wide = x * (1 + (along(style.widths) - 1) * outer)
+    deep = depth + (z - depth) * along(style.depths)
+    return np.stack([wide, y + along(style.lifts) * (crown - chin), deep], 1).astype(np.float32)
 
 
 def magnify_eyes(positions: Array, eyeball: Array, style: Style) -> Array:
     """Displacement [n, 3] of points [n, 3] by the smooth magnification around one eyeball [k, 3]."""
     centre = eyeball.mean(0)
     reach = style.eye_reach * float(np.abs(eyeball[:, 0] - centre[0]).max())
-    near = np.nonzero(np.abs(positions[:, 0] - centre[0]) < FADED * reach)[0]
-    apart = positions[near] - centre
-    x, y, z = apart.T / np.array([[1], [1 / 1.1], [1 / 0.8]], np.float32)
-    weight = np.exp((x * x + y * y + z * z) / -(reach * reach))[:, None]
+    apart = np.ascontiguousarray(positions.T) - centre[:, None]
+    x, y, z = apart * np.array([[1], [1.1], [0.8]], np.float32)
+    square = x * x + y * y + z * z
+    near = np.nonzero(square < (FADED * reach) ** 2)[0]
+    apart, weight = apart[:, near], np.exp(square[near] / -(reach * reach))
     shift = np.array(style.eye_shift, np.float32) * np.array([np.sign(centre[0]), 1, 1], np.float32)
     out = np.zeros_like(positions)
-    out[near] = weight * (apart * np.array(style.eye_growth, np.float32) + shift)
+    out[near] = (weight * (apart * np.array(style.eye_growth, np.float32)[:, None] + shift[:, None])).T
     return out

@@ -48,7 +48,7 @@ class CardHair:
         pairs = positions[self.scale_vertices]
         axis = np.arange(3)
         stretch = np.abs(pairs[axis, 0, axis] - pairs[axis, 1, axis]) / self.scale_lengths
-        bound = (positions[self.index] * self.weight[..., None]).sum(1)
+        bound = np.einsum("nkc,nk->nc", positions[self.index], self.weight)
         return np.asarray(bound + self.offset * stretch, np.float32)
 
 

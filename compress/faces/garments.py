@@ -32,10 +32,10 @@ class Sheet:
 
     def place(self, body: Array, mean: Array, grow: float) -> Array:
         """Vertices [k, 3] on a body [n, 3] with offsets scaled by `grow`; mean [n, 3] is the mean head."""
-        bound = (body[self.index] * self.weight[..., None]).sum(1)
+        bound = np.einsum("nkc,nk->nc", body[self.index], self.weight)
         if self.outwards is None:
             return np.asarray(bound + self.offset * grow, np.float32)
-        rest = (mean[self.index] * self.weight[..., None]).sum(1)
+        rest = np.einsum("nkc,nk->nc", mean[self.index], self.weight)
         smooth = rest + smooth_part(rest, bound - rest)
         room = (((smooth - bound) + self.offset * grow) * self.outwards).sum(1)
         wanted = np.minimum(LEAST_ROOM, (self.offset * self.outwards).sum(1) * grow)

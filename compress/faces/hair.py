@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from compress.faces.hairstyles import HairStyle
-from compress.faces.head import SKULL_POLAR_MAX, Head
+from compress.faces.scalp import Scalp
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -22,6 +23,8 @@ Ints = npt.NDArray[np.int32]
 COLUMNS, ROWS = 112, 26
 SKULL_ROWS = 17
 """Rows of the sheet that follow the skull; the others hang."""
+LUMPS = 9
+"""Curls along a strand of a curly sheet."""
 TUCK = -0.02
 """Depth below the skin at which a short strand ends, so that no gap shows at the hairline."""
 
@@ -47,52 +50,32 @@ def smoothstep(low: float, high: float, x: Array) -> Array:
 
 def ring_noise(random: np.random.Generator, count: int, harmonics: range) -> Array:
     """Smooth periodic noise [count] of unit deviation with the given harmonics."""
-    spectrum = np.zeros(count // 2 + 1, np.complex128)
-    spectrum[harmonics.start : harmonics.stop] = random.standard_normal((len(harmonics), 2)) @ np.array([1, 1j])
+    return np.asarray(ring_noises(random, count, harmonics, 1)[0])
+
+
+def ring_noises(random: np.random.Generator, count: int, harmonics: range, rows: int) -> Array:
+    """Independent noises [rows, count], each as `ring_noise`."""
+    spectrum = np.zeros((rows, count // 2 + 1), np.complex128)
+    drawn = random.standard_normal((rows, len(harmonics), 2))
+    spectrum[:, harmonics.start : harmonics.stop] = drawn[..., 0] + 1j * drawn[..., 1]
     out = np.fft.irfft(spectrum, count)
-    return np.asarray(out / (out.std() + 1e-12), np.float32)
+    deviation = np.sqrt(np.einsum("rc,rc->r", out, out) / count)
+    return np.asarray(out / (deviation[:, None] + 1e-12), np.float32)
 
 
-class Scalp:
-    """Look-up of skull points by direction, on the mean head."""
-
-    def __init__(self, head: Head) -> None:
-        self.head = head
-        self.points = (head.mean[head.skull_index] * head.skull_weight[..., None]).sum(2)
-        self.radius = np.linalg.norm(self.points - head.centre, axis=2).astype(np.float32)
-        self.height = (head.hairline[head.skull_index] * head.skull_weight).sum(2)
-
-    def cells(self, direction: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Array, Array]:
-        """Fractional table cell of unit directions [..., 3]: azimuth and polar index with their fractions."""
-        azimuths, polars = self.radius.shape
-        azimuth = np.arctan2(direction[..., 0], direction[..., 2]) / (2 * math.pi) * azimuths % azimuths
-        polar = np.arccos(np.clip(direction[..., 1], -1, 1)) / SKULL_POLAR_MAX * (polars - 1)
-        polar = np.clip(polar, 0, polars - 1.001)
-        a, p = azimuth.astype(np.int64) % azimuths, polar.astype(np.int64)
-        return a, p, (azimuth - np.floor(azimuth)).astype(np.float32), (polar - p).astype(np.float32)
-
-    def look_up(self, table: Array, direction: Array) -> Array:
-        """Bilinear value of a table [A, P] in the given directions."""
-        a, p, fa, fp = self.cells(direction)
-        b = (a + 1) % table.shape[0]
-        return np.asarray(
-            (table[a, p] * (1 - fa) + table[b, p] * fa) * (1 - fp)
-            + (table[a, p + 1] * (1 - fa) + table[b, p + 1] * fa) * fp,
-            np.float32,
-        )
-
-    def bind(self, direction: Array) -> tuple[Ints, Array]:
-        """Triangle (vertices [..., 3], weights [..., 3]) nearest to each direction."""
-        a, p, fa, fp = self.cells(direction)
-        a = (a + (fa > 0.5)) % self.radius.shape[0]
-        p = p + (fp > 0.5)
-        return self.head.skull_index[a, p], self.head.skull_weight[a, p]
+@cache
+def _between_rows() -> Array:
+    """Weights [LUMPS, ROWS] that interpolate values at LUMPS even places along a strand to its rows."""
+    places = np.linspace(0, LUMPS - 1, ROWS)
+    return np.asarray(np.clip(1 - np.abs(places[None] - np.arange(LUMPS)[:, None]), 0, 1), np.float32)
 
 
 def grow_sheet(scalp: Scalp, style: HairStyle) -> HairSheet:
     """Build the two layers (closed inner one, gappy outer one) of a style."""
     random = np.random.default_rng(style.seed)
-    layers = [_grow_layer(scalp, style, random.spawn(1)[0], layer) for layer in (0, 1)]
+    frame = _crown_frame(style)
+    hairline = _hairline_polar(scalp, _azimuth(), frame)
+    layers = [_grow_layer(scalp, style, random.spawn(1)[0], layer, frame, hairline) for layer in (0, 1)]
     faces, uv_faces, uv = _sheet_topology()
     count = COLUMNS * ROWS
     parts = [np.concatenate([layer[k] for layer in layers]) for k in range(4)]
@@ -108,6 +91,7 @@ def grow_sheet(scalp: Scalp, style: HairStyle) -> HairSheet:
     )
 
 
+@cache
 def _sheet_topology() -> tuple[Ints, Ints, Array]:
     """Triangles over the closed grid, and texture coordinates (u around, v from 1 at the crown to 0 at the tips)."""
     column, row = (x.reshape(-1) for x in np.meshgrid(np.arange(COLUMNS), np.arange(ROWS - 1), indexing="ij"))
@@ -138,6 +122,11 @@ def _directions(azimuth: Array, polar: Array, frame: Array) -> Array:
     return np.asarray(local @ frame, np.float32)
 
 
+def _azimuth() -> Array:
+    """Angle around the crown of each column."""
+    return (np.arange(COLUMNS) * 2 * math.pi / COLUMNS).astype(np.float32)
+
+
 def _hairline_polar(scalp: Scalp, azimuth: Array, frame: Array) -> Array:
     """Polar angle around the crown at which each column leaves the hairy part of the skull."""
     steps = np.linspace(0.25, 2.5, 60, dtype=np.float32)
@@ -151,12 +140,10 @@ def _hairline_polar(scalp: Scalp, azimuth: Array, frame: Array) -> Array:
 
 
 def _grow_layer(
-    scalp: Scalp, style: HairStyle, random: np.random.Generator, layer: int
+    scalp: Scalp, style: HairStyle, random: np.random.Generator, layer: int, frame: Array, ends: Array
 ) -> tuple[Ints, Array, Array, Array]:
     """Binding, weights, offsets and occlusion of one layer's vertices, column by column."""
-    frame = _crown_frame(style)
-    azimuth = (np.arange(COLUMNS) * 2 * math.pi / COLUMNS).astype(np.float32)
-    ends = _hairline_polar(scalp, azimuth, frame)
+    azimuth = _azimuth()
     rim = _directions(azimuth, ends, frame)
     head_azimuth = np.abs(np.arctan2(rim[:, 0], rim[:, 2])).astype(np.float32)
     front = 1 - smoothstep(0.5, 1.0, head_azimuth)
@@ -176,12 +163,13 @@ def _grow_layer(
     polar = 0.02 + ends[:, None] * share[None]
     direction = _directions(np.broadcast_to(azimuth[:, None], polar.shape), polar, frame)
     thickness = _thickness(style, random, head_azimuth, front, hanging, share, direction, layer)
-    radius = scalp.look_up(scalp.radius, direction)
+    cells = scalp.cells(direction)
+    radius = scalp.mix(scalp.radius, cells)
     points = scalp.head.centre + direction * (radius + thickness)[..., None]
     points = points + _hang(style, random, points, hang, direction)
     points = _lift_off_shoulders(points)
-    index, weight = scalp.bind(direction)
-    bound = (scalp.head.mean[index] * weight[..., None]).sum(2)
+    index, weight = scalp.nearest(cells)
+    bound = np.einsum("abkc,abk->abc", scalp.head.mean[index], weight)
     depth = np.clip(thickness / max(style.top, 0.06), 0, 1)
     below = np.clip((np.arange(ROWS) - SKULL_ROWS + 1) / (ROWS - SKULL_ROWS), 0, 1)
     occlusion = (0.55 + 0.45 * depth) * (1 - 0.25 * below[None])
@@ -210,9 +198,7 @@ def _thickness(
     volume = volume + style.quiff * ahead
     grown = np.clip(share * 3, 0, 1)[None]
     strands = ring_noise(random, COLUMNS, range(8, 40))[:, None] * grown
-    lumps = np.stack([ring_noise(random, COLUMNS, range(5, 28)) for _ in range(9)], 1)
-    rows = np.linspace(0, 8, ROWS)
-    lumps = np.stack([np.interp(rows, np.arange(9), lump) for lump in lumps]) * grown
+    lumps = ring_noises(random, COLUMNS, range(5, 28), LUMPS).T @ _between_rows() * grown
     volume = volume * (1 + style.ridges * strands + style.curls * lumps)
     fringed = np.clip(style.fringe * 4, 0, 1) * front
     taper = 1 - smoothstep(0.66, 1.0, share)[None] * (1 - np.maximum(hanging, 0.75 * fringed))[:, None]
@@ -242,3 +228,12 @@ def _lift_off_shoulders(points: Array) -> Array:
     out = points.copy()
     out[..., 2] += lift * 0.35 * np.sign(points[..., 2] - 0.1)
     return out
+
+
+def comb(points: Array, normals: Array, share: float) -> Array:
+    """Normals [n, 3] of hair at points [n, 3], turned outwards and by a share towards the radius of the head."""
+    radius = np.ascontiguousarray(points.T) - np.array([[0], [0.1], [-0.1]], np.float32)
+    radius /= np.sqrt((radius * radius).sum(0)) + 1e-6
+    normal = np.ascontiguousarray(normals.T)
+    mixed = normal * np.sign((normal * radius).sum(0) + 1e-9) * (1 - share) + radius * share
+    return np.asarray((mixed / (np.sqrt((mixed * mixed).sum(0)) + 1e-6)).T, np.float32)

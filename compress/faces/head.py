@@ -75,8 +75,8 @@ class Head:
 
     def eyes(self, positions: Array) -> Array:
         """Eyeball vertices that belong to base vertices [n, 3]; the left eye fills the first half."""
-        bound = positions[self.eye_index] * self.eye_weight[..., None]
-        return np.asarray(bound.sum(1) + self.eye_offset, np.float32)
+        bound = np.einsum("nkc,nk->nc", positions[self.eye_index], self.eye_weight)
+        return np.asarray(bound + self.eye_offset, np.float32)
 
 
 def group_sliders(names: tuple[str, ...]) -> dict[str, tuple[Side, ...]]:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.garments import Sheet, grid_faces, join_sheets, metric_uv, spherical
-from compress.faces.hair import HairSheet, Scalp, smoothstep
+from compress.faces.hair import HairSheet, smoothstep
+from compress.faces.scalp import Scalp
 from compress.faces.wear import BEANIE, CAP, HAT, HEADBAND, Headwear
 
 Array = npt.NDArray[np.float32]

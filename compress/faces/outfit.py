@@ -10,12 +10,13 @@ import numpy.typing as npt
 from compress.faces.beards import Barber
 from compress.faces.garments import Sheet
 from compress.faces.glasses import frame_faces, frame_vertices, lens_faces
-from compress.faces.hair import HairSheet, Scalp
+from compress.faces.hair import HairSheet
 from compress.faces.head import Head
 from compress.faces.headwear import Hatter
 from compress.faces.materials import BEARD, GLASSES, HEADWEAR, SCARF
 from compress.faces.neckwear import Neck, headscarf
 from compress.faces.population import Person
+from compress.faces.scalp import Scalp
 from compress.faces.wear import BEANIE, HEADSCARF, NONE
 
 Array = npt.NDArray[np.float32]
