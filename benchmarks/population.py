@@ -81,7 +81,7 @@ class Measures:
         self.embeddings: dict[str, list[Array]] = {name: [] for name in self.networks}
         self.person: list[int] = []
         self.yaw: list[float] = []
-        self.found: dict[str, list[bool]] = {}
+        self.found: dict[tuple[str, str], list[bool]] = {}
 
     def add(self, person: int, yaw: float, image: Bytes, points: Array) -> None:
         """Take in a photo [S, S, 3] with its five points [5, 2]."""
@@ -93,9 +93,11 @@ class Measures:
         self.person.append(person)
         self.yaw.append(abs(math.degrees(yaw)))
 
-    def detect(self, row: str, image: Bytes) -> None:
-        """Note whether the detector finds a face in a picture of the named row."""
-        self.found.setdefault(row, []).append(len(self.detector.detect(np.ascontiguousarray(image))) > 0)
+    def detect(self, row: str, head: str, image: Bytes) -> None:
+        """Note whether the detector finds a face in a picture of the named row, whose head is turned so."""
+        found = len(self.detector.detect(np.ascontiguousarray(image))) > 0
+        for turned in ("any turn", head):
+            self.found.setdefault((row, turned), []).append(found)
 
     def print_distances(self) -> None:
         """One line for each network, for all pictures and for heads near the front."""
@@ -145,13 +147,14 @@ def main() -> None:
         points = face_points(subject.posed.positions, renderer.head.landmarks)
         projected = subject.scene.camera.project(points, options.size)[:, :2]
         measures.add(index, subject.pose.yaw, photo, np.ascontiguousarray(projected, np.float32))
-        measures.detect("photo", photo)
+        head = labels(subject.person, subject.pose)["head"]
+        measures.detect("photo", head, photo)
         images.append(photo)
         for style_map in renderer.style_maps if take == 0 and not options.no_cartoons else []:
-            measures.detect(style_map.style.name, renderer.draw(subject, style_map)[1].image)
+            measures.detect(style_map.style.name, head, renderer.draw(subject, style_map)[1].image)
     measures.print_distances()
-    for row, found in measures.found.items():
-        print(f"a face is found in {np.mean(found):.3f} of {len(found)}: {row}")
+    for (row, turned), found in sorted(measures.found.items()):
+        print(f"a face is found in {np.mean(found):.3f} of {len(found)}: {row}, {turned}")
     if options.sheet:
         write_sheet(options.sheet, images, 8 * options.takes)
 

@@ -89,9 +89,9 @@ def choose_cards(random: np.random.Generator, cards: Sequence[str], male: float,
     return cards[int(random.choice(len(cards), p=chance / chance.sum()))]
 
 
-def sample_brow_shape(random: np.random.Generator, male: float) -> Array:
+def sample_brow_shape(random: np.random.Generator, male: float, old: float, child: float) -> Array:
     """Arch, thickness, length, height over the eye and tilt of the brows, in decimetres."""
-    thick = (0.045 + 0.04 * male) * np.exp(random.normal(0, 0.28))
+    thick = (0.045 + 0.04 * male) * (1 - 0.3 * child) * (1 - 0.3 * old * (1 - male)) * np.exp(random.normal(0, 0.3))
     return np.array(
         [
             np.clip(random.normal(0.045 - 0.025 * male, 0.022), 0.0, 0.1),

@@ -36,16 +36,17 @@ LONG = ("bob", "long", "wavy", "curly-long")
 
 def sample_style(random: np.random.Generator, male: float, old: float, african: float, child: float = 0.0) -> HairStyle:
     """Draw a hair style that suits gender and age; the name `bald` has no sheet."""
+    young = 1 - 0.8 * old
     woman = {
-        "crop": 0.5,
-        "side": 0.5,
-        "bob": 2.4,
-        "long": 2.6,
-        "wavy": 2.2,
-        "curly-long": 0.7,
+        "crop": 0.5 + 0.4 * old,
+        "side": 0.5 + 0.3 * old,
+        "bob": 2.4 + 1.2 * old,
+        "long": 2.6 * young,
+        "wavy": 2.2 * young,
+        "curly-long": 0.7 * young,
         "tied": 1.2,
         "afro": 0.2 + 2.0 * african,
-        "curly": 0.5,
+        "curly": 0.5 + 2.0 * old,
     }
     man = {
         "crop": 2.4,
