@@ -24,7 +24,7 @@ import torch
 from compress.faces import PairRenderer
 from compress.faces.groups import SENIOR_RANGE, years
 from compress.faces.population import Person
-from compress.faces.pose import OPEN, SHOWING_TEETH, Pose, sample_pose
+from compress.faces.pose import OPEN, PROFILE, SHOWING_TEETH, Pose, sample_pose
 from compress.faces.truth import face_points
 from compress.judging.facts import ANCESTRY_SHARE
 from compress.networks.dlibnet import DlibFace
@@ -52,7 +52,7 @@ def labels(person: Person, pose: Pose) -> dict[str, str]:
         "headwear": person.wear.headwear.kind,
         "scarf": "yes" if person.wear.scarf else "no",
         "make-up": "yes" if person.wear.make_up.lipstick > 0 else "no",
-        "head": "frontal" if yaw < NEAR_FRONTAL else "turned" if yaw < 55 else "profile",
+        "head": "frontal" if yaw < NEAR_FRONTAL else "turned" if yaw < PROFILE[1] else "profile",
         "mouth": "teeth" if pose.name in SHOWING_TEETH else "open" if pose.name in OPEN else "closed",
     }
 

@@ -22,7 +22,7 @@ from compress.faces.groups import (
 from compress.faces.hairstyles import BALD, sample_style
 from compress.faces.head import load_head
 from compress.faces.population import Person, Population, change_clothes
-from compress.faces.pose import EXPRESSIONS, SHOWING_TEETH, TURNED, sample_pose, sample_yaw
+from compress.faces.pose import EXPRESSIONS, PROFILE, SHOWING_TEETH, TURNED, sample_pose, sample_yaw
 from compress.faces.proportions import LIMIT
 from compress.judging.facts import CHILD_SHARE, SENIOR_SHARE
 from compress.networks import dlibnet
@@ -86,8 +86,8 @@ def test_a_fifth_of_the_heads_is_turned_and_some_are_profiles() -> None:
     random = np.random.default_rng(5)
     yaw = np.degrees(np.abs([sample_yaw(random) for _ in range(COUNT)]))
     assert (yaw >= TURNED[1]).mean() == pytest.approx(0.20, abs=SHARE)
-    assert (yaw >= 55).mean() == pytest.approx(0.08, abs=SHARE)
-    assert yaw.max() <= 75
+    assert (yaw >= PROFILE[1]).mean() == pytest.approx(PROFILE[0], abs=0.015)
+    assert 60 < yaw.max() <= PROFILE[2]
 
 
 def test_both_sides_are_seen_alike() -> None:

@@ -45,7 +45,7 @@ EXPRESSIONS: dict[str, tuple[float, dict[str, float]]] = {
 SHOWING_TEETH = ("toothy", "laugh")
 OPEN = (*SHOWING_TEETH, "talk", "surprise")
 """Expressions with an open mouth, 0.43 of all pictures; teeth show in 0.32."""
-FRONTAL_SPREAD, TURNED, PROFILE = 13.0, (0.12, 30.0, 55.0), (0.08, 55.0, 75.0)
+FRONTAL_SPREAD, TURNED, PROFILE = 13.0, (0.15, 30.0, 45.0), (0.05, 45.0, 70.0)
 """Degrees of yaw: deviation of most heads (within 30), then share and range of the turned ones and of the profiles."""
 PAIRED = (
     "mouthSmile",
