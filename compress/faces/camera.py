@@ -36,10 +36,12 @@ class Camera:
 
     def project(self, points: Array, size: int) -> Array:
         """Screen position in pixels and depth [..., 3] of scene points [..., 3]."""
-        depth = self.distance - points[..., 2]
-        x = (points[..., 0] * self.focal / depth - self.centre_x) * self.zoom + 0.5
-        y = (-points[..., 1] * self.focal / depth - self.centre_y) * self.zoom + 0.5
-        return np.stack([x * size, y * size, depth], -1).astype(np.float32)
+        out = np.empty(points.shape, np.float32)
+        out[..., 2] = depth = self.distance - points[..., 2]
+        gain = (self.focal * self.zoom * size) / depth
+        out[..., 0] = points[..., 0] * gain + (0.5 - self.centre_x * self.zoom) * size
+        out[..., 1] = (0.5 - self.centre_y * self.zoom) * size - points[..., 1] * gain
+        return out
 
 
 def alignment(points: Array) -> tuple[Array, float, float]:

@@ -22,6 +22,8 @@ FLAT = 1e-9
 """Triangles of less than half this area, in samples, are dropped."""
 COVER_SLACK = 0.035
 """Brows and lashes may lie this far behind the surface and still cover it."""
+BLOCK = 8
+"""Side in samples of the blocks in which hidden triangles are found."""
 NOWHERE = np.float32(1e9)
 """Depth where there is nothing."""
 
@@ -35,6 +37,26 @@ def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]
     tx = min(across - 1, max(0, int(u * across)))
     ty = min(up - 1, max(0, int((1.0 - v) * up)))
     return flat[textures[m, 0] + (ty * across + tx) * 4 + 3] < 255.0 * (0.30 + 0.4 * hash01(x, y, 7))
+
+
+@njit(cache=True, error_model="numpy")
+def find_least(nearness, least):  # type: ignore[no-untyped-def]
+    """Fill in the least nearness in every block of samples."""
+    height, width = nearness.shape
+    least[:] = NOWHERE
+    for y in range(height):
+        for x in range(width):
+            least[y // BLOCK, x // BLOCK] = min(least[y // BLOCK, x // BLOCK], nearness[y, x])
+
+
+@njit(cache=True, error_model="numpy")
+def is_hidden(least, left, right, top, bottom, nearest):  # type: ignore[no-untyped-def]
+    """Whether all that was drawn in the blocks around a box is nearer than what comes."""
+    for row in range(top // BLOCK, bottom // BLOCK + 1):
+        for column in range(left // BLOCK, right // BLOCK + 1):
+            if least[row, column] < nearest:
+                return False
+    return True
 
 
 def rasterize(
@@ -70,7 +92,10 @@ def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, o
     bary1 = np.zeros((height, width), np.float32)
     count, postponed, n = len(faces), 0, 0
     later = np.empty(count, np.int32)
+    least = np.zeros((height // BLOCK + 1, width // BLOCK + 1), np.float32)
     while n < count + postponed:
+        if n == count:
+            find_least(nearness, least)
         i = n if n < count else later[n - count]
         n += 1
         m = material[i]
@@ -88,6 +113,8 @@ def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, o
             continue
         z0, z1, z2 = screen[faces[i, 0], 2], screen[faces[i, 1], 2], screen[faces[i, 2], 2]
         if z0 <= NEAR or z1 <= NEAR or z2 <= NEAR:
+            continue
+        if n > count and is_hidden(least, left, right, top, bottom, 1.0 / min(z0, z1, z2)):
             continue
         w0, w1, s0, s1, d0, d1 = weights(x0, y0, x1, y1, x2, y2, area, left + 0.5, top + 0.5)
         i0, i1, i2 = 1.0 / z0, 1.0 / z1, 1.0 / z2

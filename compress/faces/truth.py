@@ -59,7 +59,7 @@ def photo_truth(subject: Subject, photo: View, landmarks: Ints, coefficients: Ar
     label = one_in_pixel(photo.label)
     solid = (label > 0)[..., None]
     where, normal = buffers[..., :3], buffers[..., 3:]
-    normal = normal / (np.linalg.norm(normal, axis=2, keepdims=True) + 1e-6)
+    normal = normal / (np.sqrt(np.einsum("yxk,yxk->yx", normal, normal))[..., None] + 1e-6)
     depth = (where[..., 2] - posed.pivot[2]) / (HEAD_HEIGHT / 2)
     points = face_points(posed.positions, landmarks)
     return {
@@ -103,13 +103,13 @@ def trace(subject: Subject, photo: View, cartoon: View) -> tuple[Array, npt.NDAr
     )
     solid = cartoon.triangle[step // 2 :: step, step // 2 :: step] >= 0
     there = subject.scene.camera.project(source, size)
-    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
-    flow = np.stack([there[..., 0] - columns - 0.5, there[..., 1] - rows - 0.5], 2)
-    flow[~solid] = 0
-    x = (there[..., 0] * step).astype(int)
-    y = (there[..., 1] * step).astype(int)
-    inside = (x >= 0) & (y >= 0) & (x < size * step) & (y < size * step)
-    nearest = photo.depth[np.clip(y, 0, size * step - 1), np.clip(x, 0, size * step - 1)]
-    visible = solid & inside & (there[..., 2] < nearest + SEEN_SLACK)
+    centres = np.arange(size, dtype=np.float32) + 0.5
+    flow = there[..., :2] - np.stack(np.broadcast_arrays(centres, centres[:, None]), 2)
+    flow *= solid[..., None]
+    x, y = np.ascontiguousarray(there[..., 0]) * step, np.ascontiguousarray(there[..., 1]) * step
+    column, row = np.clip(x, 0, size * step - 1).astype(int), np.clip(y, 0, size * step - 1).astype(int)
+    # Truncated towards zero, a place up to one sample before the first is the first.
+    inside = (x > -1) & (y > -1) & (x < size * step) & (y < size * step)
+    visible = solid & inside & (there[..., 2] < photo.depth[row, column] + SEEN_SLACK)
     backdrop = ~solid & (photo.triangle[step // 2 :: step, step // 2 :: step] < 0)
-    return flow.astype(np.float32), visible | backdrop
+    return flow, visible | backdrop

@@ -85,11 +85,9 @@ def render_view(
     screen = scene.camera.project(posed.positions, wide)
     triangle, bary0, bary1, depth = rasterize(screen, *mesh, flat, textures, wide, wide, -1)
     axes = light_axes(lighting.key)
-    seen = posed.positions @ axes.T
     scale, centre = SHADOW_SIZE / SHADOW_SPAN, SHADOW_SIZE / 2
-    shadow_screen = np.stack(
-        [seen[:, 0] * scale + centre, seen[:, 1] * scale + centre, SHADOW_DEPTH - seen[:, 2]], 1
-    ).astype(np.float32)
+    shadow_screen = posed.positions @ (axes * np.array([[scale], [scale], [-1]], np.float32)).T
+    shadow_screen += np.array([centre, centre, SHADOW_DEPTH], np.float32)
     shadow_map = rasterize(shadow_screen, *mesh, flat, textures, SHADOW_SIZE, SHADOW_SIZE, 1)[3]
     if not look:  # a film set has no leaves before its lamps
         dapple(shadow_map, lighting.leaves)
@@ -152,6 +150,11 @@ def draw_hairs(
     mascara = 1 + 0.5 * person.wear.make_up.liner
     gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 0.7) * mascara
     through = cover(screen, *mesh, flat, textures, depth, gain)
+    rows = np.nonzero(through.reshape(len(through), -1).min(1) < 1)[0]
+    if not len(rows):
+        return
+    band = slice(rows[0], rows[-1] + 1)
+    light, label, through = light[band], label[band], through[band]
     under = (label == SKIN + 1) | (label == TEETH + 1) | (label == HAIR + 1)
     touched = ((through[..., 0] < 1) | (through[..., 1] < 1)) & (label > 0) & ~np.isin(label, OVER_HAIRS)
     base, share = light[touched], through[touched]
