@@ -71,6 +71,17 @@ def test_heads_give_one_logit_a_place_at_every_scale(features: EfficientNetLite0
     assert plain.shape == (2, places - 3 * (size == 48))
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_first_logits_are_no_larger_than_the_margin(features: EfficientNetLite0, seed: int) -> None:
+    torch.manual_seed(seed)
+    coarse = torch.rand(8, 3, 5, 5, generator=torch.Generator().manual_seed(9)) * 2 - 1
+    pictures = torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")
+    judge = Discriminator(features, 64, seed=seed)
+    assert 0.1 < judge(pictures, zeros(8)).std() < 1.5
+    for feature in judge.projection(pictures):
+        assert 0.5 < feature.square().mean().sqrt() < 2
+
+
 def test_plain_discriminator_learns_whole_the_projected_one_by_its_heads(features: EfficientNetLite0) -> None:
     for judge, parts in ((Discriminator(None, SIZE), ("heads.", "projection.")), (Discriminator(features, SIZE), ())):
         generator_loss(judge(noise(2), zeros(2))).backward()
