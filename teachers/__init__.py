@@ -57,10 +57,7 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> KStyle
         raise ValueError(f"teacher {path}: not a readable safetensors file ({error})") from error
     if "architecture" not in metadata:
         raise ValueError(f"teacher {path}: no 'architecture' in the metadata; save it with teachers.save")
-    record = json.loads(metadata["architecture"])
-    if record.get("styles") == 1:  # written before styles had names
-        record["styles"] = ["fairy-tale"]
-    network = build(record)
+    network = build(json.loads(metadata["architecture"]))
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:
