@@ -19,10 +19,10 @@ from compress.faces.head import HEAD_FILE, Head, load_head
 from compress.faces.lighting import project_harmonics
 from compress.faces.materials import MATERIALS, SKIN
 from compress.faces.population import Population
+from compress.faces.radiance import irradiance, scale_harmonics
 from compress.faces.raster import accumulate_targets, rasterize, vertex_normals
 from compress.faces.scalp import Scalp
 from compress.faces.scene import Framing
-from compress.faces.shader import irradiance, scale_harmonics
 from compress.faces.uv_layout import ISLANDS, pack_texture, pack_uv
 
 LARGEST_ARCHIVE = 4_000_000

@@ -1,12 +1,10 @@
-"""Deferred shading of rasterised samples: wrapped diffuse in three widths for skin, GGX, soft shadow, harmonics, rim.
+"""Deferred shading of rasterised samples, in one kernel for photo and cartoon, which is a set of parameters.
 
-One kernel for photo and cartoon; the cartoon is a set of parameters (see shading.py). Colours are linear light. Does
-not grade (see grade.py, film.py).
+What the parameters are is in shading.py; colours in albedo.py and skin.py, light in radiance.py and shadows.py. Does not
+grade (see grade.py, film.py).
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numba import njit
@@ -15,131 +13,41 @@ from compress.faces.albedo import albedo
 from compress.faces.materials import (
     CLOTH,
     EYE,
-    GLASSES,
     HAIR,
     HEADWEAR,
     LIP_LABEL,
-    MATERIALS,
     SCARF,
     SKIN,
     TEETH,
     TONGUE,
 )
+from compress.faces.normals import blend, face_camera, unit
+from compress.faces.radiance import (
+    eye_glint,
+    highlight,
+    irradiance,
+    scale_harmonics,
+    wraps,
+)
 from compress.faces.shading import (
     CAMERA,
     CARTOON,
-    CATCH,
-    CATCHLIGHT,
-    GLOSS,
-    HAIR_GLOSS,
     KEY,
     KEY_COLOUR,
     RIM,
     RIM_COLOUR,
     RIM_GAIN,
-    SECOND_CATCHLIGHT,
     SHADOW_CENTRE,
     SHADOW_SCALE,
     SOFTNESS,
-    WRAP_BLUE,
-    WRAP_GREEN,
-    WRAP_RED,
 )
 from compress.faces.shadows import TAPS, lit_taps, tinted
-from compress.faces.skin import skin_gloss
 from compress.faces.triangles import texture_place
 
 SMOOTH = 0.04
 """The samples of a pixel show one surface if their depths differ by less, in scene units."""
-GRAZING = 0.02
-"""Normals that turn from the camera are bent back to this cosine."""
-_BASIS = np.array([0.282095] + [0.488603] * 3 + [1.092548] * 2 + [0.315392, 1.092548, 0.546274])
-
-
-@njit(cache=True, error_model="numpy")
-def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]
-    """Second-order harmonics [9, 3] of channel k, times their basis factors, in direction (x, y, z); not negative."""
-    flat = harmonics[0, k] + harmonics[1, k] * y + harmonics[2, k] * z + harmonics[3, k] * x
-    mixed = harmonics[4, k] * (x * y) + harmonics[5, k] * (y * z) + harmonics[7, k] * (x * z)
-    return max(0.0, flat + mixed + harmonics[6, k] * (3 * z * z - 1) + harmonics[8, k] * (x * x - y * y))
-
-
-@njit(cache=True, error_model="numpy")
-def scale_harmonics(harmonics):  # type: ignore[no-untyped-def]
-    """Harmonics [9, 3] times the factors of their basis, for `irradiance`."""
-    return harmonics * _BASIS.reshape(9, 1)
-
-
-@njit(cache=True, error_model="numpy")
-def wraps(numbers):  # type: ignore[no-untyped-def]
-    """How far light wraps around each material in each channel [materials, 3]; cartoons are softer."""
-    out = np.full((MATERIALS, 3), 0.1)
-    out[HAIR] = 0.5
-    out[SKIN, 0], out[SKIN, 1], out[SKIN, 2] = numbers[WRAP_RED], numbers[WRAP_GREEN], numbers[WRAP_BLUE]
-    if numbers[CARTOON] > 0:
-        out[CLOTH], out[HEADWEAR], out[SCARF] = 0.4, 0.4, 0.4
-    return out
-
-
-@njit(cache=True, error_model="numpy")
-def unit(x, y, z):  # type: ignore[no-untyped-def]
-    """A vector divided by its length."""
-    inverse = 1.0 / (math.sqrt(x * x + y * y + z * z) + 1e-9)
-    return x * inverse, y * inverse, z * inverse
-
-
-@njit(cache=True, error_model="numpy")
-def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]
-    """Vector [n, 3] of the vertices at two barycentrics of triangle i."""
-    a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-    c2 = 1 - c0 - c1
-    return (
-        c0 * values[a, 0] + c1 * values[b, 0] + c2 * values[c, 0],
-        c0 * values[a, 1] + c1 * values[b, 1] + c2 * values[c, 1],
-        c0 * values[a, 2] + c1 * values[b, 2] + c2 * values[c, 2],
-    )
-
-
-@njit(cache=True, error_model="numpy")
-def face_camera(m, nx, ny, nz, vx, vy, vz):  # type: ignore[no-untyped-def]
-    """A unit normal that does not turn from the camera, and its cosine; cloth has two sides."""
-    nx, ny, nz = unit(nx, ny, nz)
-    facing = nx * vx + ny * vy + nz * vz
-    if facing < 0.0 and m in (HEADWEAR, SCARF):
-        nx, ny, nz, facing = -nx, -ny, -nz, -facing
-    if facing < GRAZING and m != EYE:
-        bend = facing - GRAZING
-        nx, ny, nz = unit(nx - vx * bend, ny - vy * bend, nz - vz * bend)
-    return nx, ny, nz, max(facing, GRAZING)
-
-
-@njit(cache=True, error_model="numpy")
-def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]
-    """Brightness of the lights that an eye mirrors in direction (rx, ry, rz)."""
-    towards = rx * lights[CATCH, 0] + ry * lights[CATCH, 1] + rz * lights[CATCH, 2]
-    edge = 0.984 - 0.022 * numbers[CARTOON]
-    glint = numbers[CATCHLIGHT] * min(1.0, max(0.0, (towards - edge) / 0.008)) * (0.5 + 0.5 * lit)
-    # A smaller one below, opposite to the first: light that a floor or a table would throw.
-    towards = rz * lights[CATCH, 2] - 0.7 * rx * lights[CATCH, 0] - 0.6 * ry * lights[CATCH, 1]
-    return glint + numbers[SECOND_CATCHLIGHT] * min(1.0, max(0.0, (towards - 0.975) / 0.008))
-
-
-@njit(cache=True, error_model="numpy")
-def highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers):  # type: ignore[no-untyped-def]
-    """Shares that a material mirrors: of the key light, of the light of the direction that it mirrors."""
-    if m == SKIN:
-        sheen = (0.04 + 0.96 * (1 - facing) ** 5) * 0.22 * numbers[GLOSS] * ao
-        return skin_gloss(trait, facing, half, view_half, to_key, numbers) * lit, sheen
-    if m == HAIR:
-        shine = half**18 * 0.10 + half**60 * 0.07
-        return numbers[HAIR_GLOSS] * lit * shine * (0.3 + 0.7 * trait), 0.0
-    if m == EYE:
-        return glint, 0.03 * ao
-    if m == GLASSES:
-        return half**30 * 0.6 * lit * ao, 0.06 * ao
-    if m == TEETH:
-        return 0.03 * half**40 * lit, 0.0
-    return 0.0, 0.0
+LIFT = 0.02
+"""Points are lifted off their surface by this before they are looked up in the shadow map, in scene units."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -148,7 +56,11 @@ def is_smooth(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]
     for row in range(y, y + 2):
         for column in range(x, x + 2):
             i = triangle[row, column]
-            if i < 0 or material[i] != SKIN or abs(depth[row, column] - depth[y, x]) > SMOOTH:
+            if (
+                i < 0
+                or material[i] != SKIN
+                or abs(depth[row, column] - depth[y, x]) > SMOOTH
+            ):
                 return False
     return True
 
@@ -203,20 +115,50 @@ def shade(  # type: ignore[no-untyped-def]
             c2 = 1 - c0 - c1
             px, py, pz = blend(positions, faces, i, c0, c1)
             nx, ny, nz = blend(normals, faces, i, c0, c1)
-            vx, vy, vz = unit(lights[CAMERA, 0] - px, lights[CAMERA, 1] - py, lights[CAMERA, 2] - pz)
+            vx, vy, vz = unit(
+                lights[CAMERA, 0] - px, lights[CAMERA, 1] - py, lights[CAMERA, 2] - pz
+            )
             nx, ny, nz, facing = face_camera(m, nx, ny, nz, vx, vy, vz)
             a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
             ao = c0 * occlusion[a] + c1 * occlusion[b] + c2 * occlusion[c]
             covered = c0 * scalp[a] + c1 * scalp[b] + c2 * scalp[c]
             u, v = texture_place(uv, uv_faces, i, c0, c1)
-            trait = albedo(rgb, m, u, v, covered, flat, textures, zones, colours, numbers, texel)
+            trait = albedo(
+                rgb, m, u, v, covered, flat, textures, zones, colours, numbers, texel
+            )
             label[y, x] = LIP_LABEL if m == SKIN and trait > 0.5 else m + 1
 
-            near = px + nx * 0.02, py + ny * 0.02, pz + nz * 0.02
-            scale, centre, softness = numbers[SHADOW_SCALE], numbers[SHADOW_CENTRE], numbers[SOFTNESS]
-            taps = lit_taps(shadow_map, light_frame, scale, centre, softness, near[0], near[1], near[2], x, y)
+            near = px + nx * LIFT, py + ny * LIFT, pz + nz * LIFT
+            scale, centre, softness = (
+                numbers[SHADOW_SCALE],
+                numbers[SHADOW_CENTRE],
+                numbers[SOFTNESS],
+            )
+            taps = lit_taps(
+                shadow_map,
+                light_frame,
+                scale,
+                centre,
+                softness,
+                near[0],
+                near[1],
+                near[2],
+                x,
+                y,
+            )
             if smooth:
-                taps += lit_taps(shadow_map, light_frame, scale, centre, softness, near[0], near[1], near[2], left, top)
+                taps += lit_taps(
+                    shadow_map,
+                    light_frame,
+                    scale,
+                    centre,
+                    softness,
+                    near[0],
+                    near[1],
+                    near[2],
+                    left,
+                    top,
+                )
             else:
                 taps *= 2
             lit = taps / (2 * TAPS)
@@ -225,27 +167,46 @@ def shade(  # type: ignore[no-untyped-def]
             hx, hy, hz = unit(kx + vx, ky + vy, kz + vz)
             half = max(0.0, nx * hx + ny * hy + nz * hz)
             view_half = max(0.0, vx * hx + vy * hy + vz * hz)
-            rx, ry, rz = 2 * facing * nx - vx, 2 * facing * ny - vy, 2 * facing * nz - vz
+            rx, ry, rz = (
+                2 * facing * nx - vx,
+                2 * facing * ny - vy,
+                2 * facing * nz - vz,
+            )
             glint = eye_glint(rx, ry, rz, lit, lights, numbers) if m == EYE else 0.0
-            direct, mirrored = highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers)
+            direct, mirrored = highlight(
+                m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers
+            )
             rim = 0.0
             if m in (SKIN, HAIR, CLOTH, HEADWEAR, SCARF):
-                rim = (1 - facing) ** 3 * max(0.0, 0.35 + 0.65 * to_rim) * numbers[RIM_GAIN] * (0.4 + 0.6 * ao)
+                rim = (
+                    (1 - facing) ** 3
+                    * max(0.0, 0.35 + 0.65 * to_rim)
+                    * numbers[RIM_GAIN]
+                    * (0.4 + 0.6 * ao)
+                )
             tint_edge = m == SKIN or toon > 0
             behind = 0.0 if m in (TEETH, TONGUE) else ao
             for k in range(3):
-                w = wrap[m, k]
-                spread = 1 / ((1 + w) * (1 + w))
+                w, spread = wrap[m, k], wrap[m, 3 + k]
                 key = lights[KEY_COLOUR, k]
                 shadow = tinted(taps, k) if tint_edge else lit
-                diffuse = key * max(0.0, to_key + w) * spread * shadow + irradiance(sky, nx, ny, nz, k) * ao
-                diffuse += lights[RIM_COLOUR, k] * max(0.0, to_rim + w) * spread * behind
+                diffuse = (
+                    key * max(0.0, to_key + w) * spread * shadow
+                    + irradiance(sky, nx, ny, nz, k) * ao
+                )
+                diffuse += (
+                    lights[RIM_COLOUR, k] * max(0.0, to_rim + w) * spread * behind
+                )
                 if m == TEETH:
                     diffuse = diffuse * 0.95 + key * 0.15
                 value = rgb[k] * diffuse + lights[RIM_COLOUR, k] * rim * min(
                     1.0, (0.05 if m == HAIR else 0.25) + 1.6 * rgb[k]
                 )
-                value += key * direct * (0.35 + 0.65 * (rgb[k] / (rgb[k] + 0.1)) if m == HAIR else 1.0)
+                value += (
+                    key
+                    * direct
+                    * (0.35 + 0.65 * (rgb[k] / (rgb[k] + 0.1)) if m == HAIR else 1.0)
+                )
                 if mirrored > 0:
                     value += mirrored * irradiance(sky, rx, ry, rz, k)
                 out[y, x, k] = value
