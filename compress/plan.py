@@ -71,7 +71,7 @@ STAGES: dict[str, Stage] = {
     "pairs": Stage("compress.stages.pairs:run"),
     "teach": Stage("compress.stages.teach:run", seeded=True),
     "renders": Stage("compress.stages.renders:run"),
-    "assess": Stage("compress.stages.assess:run"),
+    "assess": Stage("compress.stages.assess:run", version=2),
 }
 
 
