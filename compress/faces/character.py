@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.hair import smoothstep
+from compress.faces.head import Head
 from compress.faces.population import Person, Population
 from compress.faces.pose import Pose
 from compress.faces.styles import Curve, Style
+from compress.faces.uv_layout import ISLANDS
 from compress.faces.wear import Lenses
 
 Array = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
 
 LOWEST, HIGHEST, NODES = -1.5, 2.0, 351
 """Range and nodes of a curve over the height in the head."""
@@ -30,6 +33,7 @@ MIDDLE = (0.10, 0.75)
 SMALL_BLINK = 0.3
 MOST_CHILDLIKE = 0.5
 LENS_SHINE = 0.2
+MOUTH_ISLAND, MOUTH_CORNERS, BAG_DRAWN_IN = ISLANDS[2][1], (9, 10), 0.2
 FADED = 3.5
 """Distance from an eye, in reaches, from which its magnification (below 1e-5) is not counted."""
 
@@ -119,6 +123,32 @@ def reshape(points: Array, chin: float, crown: float, depth: float, style: Style
     wide = x * (1 + (along(style.widths) - 1) * outer)
     deep = depth + (z - depth) * along(style.depths)
     return np.stack([wide, y + along(style.lifts) * (crown - chin), deep], 1).astype(np.float32)
+
+
+def mouth_bag(head: Head) -> tuple[Ints, Array]:
+    """Vertices [k] behind the lips, lower teeth among them, and how far a style draws each in, as a share [k]."""
+    left, bottom, right, top = MOUTH_ISLAND
+    corner = head.body_uv[head.body_uv_faces]
+    u, v = corner[..., 0], corner[..., 1]
+    inside = ((u > left) & (u < right) & (v > bottom) & (v < top)).all(1)
+    faces = head.faces["body"]
+    index = np.setdiff1d(faces[inside], faces[~inside]).astype(np.int32)
+    lips = head.mean[head.landmarks[list(MOUTH_CORNERS)], 2].mean()
+    share = BAG_DRAWN_IN * smoothstep(0.0, 0.3, lips - head.mean[index, 2])
+    teeth = np.unique(head.faces["helper-lower-teeth"]).astype(np.int32)
+    return np.concatenate([index, teeth]), np.concatenate([share, np.full(len(teeth), BAG_DRAWN_IN, np.float32)])
+
+
+def draw_in(body: Array, bag: tuple[Ints, Array], lips: float) -> Array:
+    """Base vertices [n, 3] with a smaller inside of the mouth, so that it stays inside of a smaller chin.
+
+    lips: height of the mouth.
+    """
+    index, share = bag
+    out = body.copy()
+    out[index, 0] *= 1 - share
+    out[index, 1] += (lips - body[index, 1]) * share
+    return out
 
 
 def magnify_eyes(positions: Array, eyeball: Array, style: Style) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.character import magnify_eyes, reshape
+from compress.faces.character import draw_in, magnify_eyes, mouth_bag, reshape
 from compress.faces.folder import CardHair
 from compress.faces.hair import HairSheet, comb, grow_sheet, smoothstep
 from compress.faces.hairstyles import BALD, LONG
@@ -97,6 +97,7 @@ class Modeller:
         self.chin = int(head.landmarks[13])
         self.hairline = smoothstep(-0.06, 0.10, head.hairline)
         self.sunk = smoothstep(0.02, 0.2, head.hairline)
+        self.bag = mouth_bag(head)
         self.ears = ear_share(head)
         half = len(head.eye_index) // 2
         eye = head.eyes(head.mean)[:half].mean(0)
@@ -158,6 +159,8 @@ class Modeller:
     def vertices(self, person: Person, pose: Pose, topology: Topology, style: Style | None) -> Array:
         """All vertices [n, 3] of the unposed mesh in decimetres; a style redraws them."""
         body = self.head.shape(self.population.target_weights(person, pose.units))
+        if style:
+            body = draw_in(body, self.bag, float(body[self.head.landmarks[[9, 10]], 1].mean()))
         if topology.sheet is not None or topology.cards is not None:
             body = body - self.normals * (self.sunk * SCALP_SINK)[:, None]
         tuck = EAR_TUCK if person.hair.name in LONG and topology.sheet is not None else 0.0

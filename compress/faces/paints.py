@@ -61,7 +61,8 @@ def catch_direction(lighting: Lighting, cartoon: bool) -> Array:
     """Direction of the light that eyes mirror; the cartoon's is moved to where an animator would want it."""
     if not cartoon:
         return lighting.key
-    wanted = 0.55 * lighting.key + np.array([0.0, 0.30, 0.75])
+    side = np.copysign(max(0.28, 0.45 * abs(lighting.key[0])), lighting.key[0])
+    wanted = np.array([side, 0.35 + 0.15 * lighting.key[1], 1.0])
     return np.asarray(wanted / np.linalg.norm(wanted), np.float32)
 
 
