@@ -1,0 +1,53 @@
+"""Shading: one sample for a pixel of skin does as well as four; where other things show, all four are shaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compress.faces import PairRenderer, shader, view
+from compress.faces.materials import HAIR, SKIN
+from compress.faces.shader import is_smooth
+from compress.faces.shadows import TAPS, lit_taps
+
+MEAN_LEVELS, OFTEN_LEVELS = 1.5, 12
+"""Of 255: mean difference to shading every sample, and the difference that 99 of 100 values keep."""
+
+
+def test_pictures_hardly_change_with_one_sample_for_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = PairRenderer(64, styles=("fairy-tale",))
+    subject = renderer.subject(5, 3)
+    quick = renderer.photograph(subject)
+
+    def every_sample(triangle: object, bary0: object, bary1: object, depth: object, *rest: object) -> object:
+        apart = np.arange(np.shape(depth)[0], dtype=np.float32)  # neighbours no longer share a depth
+        return shader.shade(triangle, bary0, bary1, np.asarray(depth) + apart, *rest)
+
+    monkeypatch.setattr(view, "shade", every_sample)
+    slow = renderer.photograph(subject)
+    error = np.abs(quick.image.astype(int) - slow.image)
+    assert 0 < error.mean() < MEAN_LEVELS
+    assert np.quantile(error, 0.99) <= OFTEN_LEVELS
+    assert np.array_equal(quick.label[1::2, 1::2], slow.label[1::2, 1::2])
+
+
+def test_only_plain_skin_is_smooth() -> None:
+    material = np.array([SKIN, HAIR], np.int8)
+    triangle, depth = np.zeros((2, 2), np.int32), np.full((2, 2), 5, np.float32)
+    assert is_smooth(triangle, depth, material, 0, 0)
+    assert not is_smooth(triangle, depth + np.array([[0, 0], [0, 1]], np.float32), material, 0, 0)
+    for other in (1, -1):
+        triangle[1, 0] = other
+        assert not is_smooth(triangle, depth, material, 0, 0)
+
+
+def test_shadow_counts_the_taps_that_are_hidden() -> None:
+    shadow_map = np.full((40, 40), 1e9, np.float32)
+    shadow_map[:, 20:] = 10.0
+    frame, (scale, centre, softness) = np.eye(3, dtype=np.float32), np.array([1, 0, 4], np.float32)
+    lit, edge, dark = (
+        lit_taps(shadow_map, frame, scale, centre, softness, x, 20.0, 0.0, 3, 5) for x in (8.0, 20.0, 32.0)
+    )
+    assert lit == TAPS
+    assert 0 < edge < TAPS
+    assert dark == 0
