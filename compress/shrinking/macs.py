@@ -170,8 +170,8 @@ native_layer_norm linalg_vector_norm avg_pool2d _adaptive_avg_pool2d max_pool2d_
 amax amin any argmax argmin cumsum max mean min prod std sum topk sort var var_mean
 """
 _MOVEMENT = """
-alias arange as_strided cat clone constant_pad_nd copy copy_ detach embedding empty empty_like expand fill fill_ flip
-full full_like gather index index_select lift_fresh _local_scalar_dense new_empty new_full new_ones new_zeros ones
+alias arange as_strided cat clone constant_pad_nd copy copy_ detach embedding empty empty_like expand eye fill fill_
+flip full full_like gather index index_select lift_fresh _local_scalar_dense new_empty new_full new_ones new_zeros ones
 ones_like permute pixel_shuffle pixel_unshuffle rand randn rand_like randn_like reflection_pad2d repeat
 replication_pad2d roll scalar_tensor scatter select slice split split_with_sizes squeeze stack t _to_copy transpose
 tril triu unbind unfold unsqueeze _unsafe_index _unsafe_view upsample_nearest1d upsample_nearest2d upsample_nearest3d
