@@ -16,8 +16,8 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = "\n".join(re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)).replace("\\\n", "")
 COMMANDS = [line.split("#")[0].strip() for line in re.findall(r"^kcompress .*$", BLOCKS, re.MULTILINE)]
 QUICK = ("plan", "schema", "render")
-# On tiny networks: test_line.py, test_stylize.py, test_calibration.py, test_cli.py and test_ci_docs.py.
-TESTED_ELSEWHERE = ("run", "stylize", "calibrate", "verify", "compare")
+# On tiny networks: test_line.py, test_stylize.py, test_calibration.py, test_cli.py, test_assess.py and test_ci_docs.py.
+TESTED_ELSEWHERE = ("run", "stylize", "calibrate", "verify", "compare", "assess")
 
 
 def test_every_command_is_one_that_a_test_runs() -> None:
@@ -25,7 +25,7 @@ def test_every_command_is_one_that_a_test_runs() -> None:
 
 
 def test_every_command_is_one_that_the_program_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_run", "_plan", "_schema", "_render", "_stylize", "_verify", "_compare", "_calibrate"):
+    for name in ("_run", "_plan", "_schema", "_render", "_stylize", "_assess", "_verify", "_compare", "_calibrate"):
         monkeypatch.setattr(cli, name, lambda options: 0)
     for command in COMMANDS:
         assert cli.main(shlex.split(command)[1:]) == 0
