@@ -157,7 +157,8 @@ def test_person_weights_are_linear_in_the_sliders(head: Head) -> None:
     macros = [w for w, name in zip(weights, head.target_names, strict=True) if name.startswith("m/")]
     assert sum(macros) == pytest.approx(1, abs=1e-5)
     assert weights[head.target_names.index("e/jawOpen")] == pytest.approx(0.5)
-    assert weights.min() >= 0
+    # Ancestry and gender may be more pronounced than their averages; a slider pulls one way only.
+    assert min(w for w, name in zip(weights, head.target_names, strict=True) if not name.startswith(("m/", "u/"))) >= 0
 
 
 def test_packed_texture_follows_packed_coordinates() -> None:
