@@ -1,4 +1,4 @@
-"""Points and directions on triangles for the compiled kernels: blended vertices, unit vectors, normals to the camera."""
+"""Points and directions on triangles, for the compiled kernels: blended vertices, unit vectors, facing normals."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Deferred shading of rasterised samples, in one kernel for photo and cartoon, which is a set of parameters.
 
-What the parameters are is in shading.py; colours in albedo.py and skin.py, light in radiance.py and shadows.py. Does not
-grade (see grade.py, film.py).
+What the parameters are is in shading.py; colours in albedo.py and skin.py, light in radiance.py and shadows.py. Does
+not grade (see grade.py, film.py).
 """
 
 from __future__ import annotations
