@@ -83,13 +83,15 @@ def test_photo_tells_pose_and_light_as_the_pair_does(renderer: PairRenderer, sam
 
 
 def test_position_and_pose_project_to_their_own_pixels(samples: list[Sample]) -> None:
-    seen = [np.argwhere(sample["labels_photo"] == LABELS["eye"]) for sample in samples]
-    assert any(map(len, seen))  # profiles, dark lenses and closed lids hide them
-    for sample, eyes in ((s, e) for s, e in zip(samples, seen, strict=True) if len(e)):
+    apart = []
+    for sample in samples:
+        eyes = np.argwhere(sample["labels_photo"] == LABELS["eye"])
         at = sample["position"][eyes[:, 0], eyes[:, 1]].astype(np.float64)
         scene = 1.1 * at @ sample["rotation"].astype(np.float64).T + sample["translation"]
         # The sample of a pixel lies in the middle of its lower right quarter.
-        assert np.abs(project(sample, scene) - (eyes[:, ::-1] + 0.75)).max() < PIXEL_ERROR
+        apart.append(np.abs(project(sample, scene) - (eyes[:, ::-1] + 0.75)))
+    assert sum(len(each) > 0 for each in apart) > len(samples) / 2  # sunglasses hide some
+    assert np.concatenate(apart).max() < PIXEL_ERROR
 
 
 def test_flow_leads_cartoon_landmarks_to_photo_landmarks(samples: list[Sample]) -> None:
