@@ -6,6 +6,7 @@ All colours are linear light. Does not say what is in shadow (shadows.py) nor of
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from compress.faces.materials import (
@@ -32,42 +33,27 @@ from compress.faces.shading import (
 )
 from compress.faces.skin import skin_gloss
 
-_BASIS = np.array(
-    [0.282095] + [0.488603] * 3 + [1.092548] * 2 + [0.315392, 1.092548, 0.546274]
-)
+Array = npt.NDArray[np.float32]
+_BASIS = np.array([0.282095] + [0.488603] * 3 + [1.092548] * 2 + [0.315392, 1.092548, 0.546274])
 
 
 @njit(cache=True, error_model="numpy")
 def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]
     """Second-order harmonics [9, 3] of channel k, times their basis factors, in direction (x, y, z); not negative."""
-    flat = (
-        harmonics[0, k]
-        + harmonics[1, k] * y
-        + harmonics[2, k] * z
-        + harmonics[3, k] * x
-    )
-    mixed = (
-        harmonics[4, k] * (x * y)
-        + harmonics[5, k] * (y * z)
-        + harmonics[7, k] * (x * z)
-    )
+    flat = harmonics[0, k] + harmonics[1, k] * y + harmonics[2, k] * z + harmonics[3, k] * x
+    mixed = harmonics[4, k] * (x * y) + harmonics[5, k] * (y * z) + harmonics[7, k] * (x * z)
     return max(
         0.0,
-        flat
-        + mixed
-        + harmonics[6, k] * (3 * z * z - 1)
-        + harmonics[8, k] * (x * x - y * y),
+        flat + mixed + harmonics[6, k] * (3 * z * z - 1) + harmonics[8, k] * (x * x - y * y),
     )
 
 
-@njit(cache=True, error_model="numpy")
-def scale_harmonics(harmonics):  # type: ignore[no-untyped-def]
+def scale_harmonics(harmonics: Array) -> Array:
     """Harmonics [9, 3] times the factors of their basis, for `irradiance`."""
-    return harmonics * _BASIS.reshape(9, 1)
+    return np.asarray(harmonics * _BASIS.reshape(9, 1))
 
 
-@njit(cache=True, error_model="numpy")
-def wraps(numbers):  # type: ignore[no-untyped-def]
+def wraps(numbers: Array) -> npt.NDArray[np.float64]:
     """How far light wraps around each material in each channel, and the gain that keeps its sum: [materials, 6]."""
     out = np.full((MATERIALS, 6), 0.1)
     out[HAIR] = 0.5
@@ -87,20 +73,10 @@ def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]
     """Brightness of the lights that an eye mirrors in direction (rx, ry, rz)."""
     towards = rx * lights[CATCH, 0] + ry * lights[CATCH, 1] + rz * lights[CATCH, 2]
     edge = 0.984 - 0.022 * numbers[CARTOON]
-    glint = (
-        numbers[CATCHLIGHT]
-        * min(1.0, max(0.0, (towards - edge) / 0.008))
-        * (0.5 + 0.5 * lit)
-    )
+    glint = numbers[CATCHLIGHT] * min(1.0, max(0.0, (towards - edge) / 0.008)) * (0.5 + 0.5 * lit)
     # A smaller one below, opposite to the first: light that a floor or a table would throw.
-    towards = (
-        rz * lights[CATCH, 2]
-        - 0.7 * rx * lights[CATCH, 0]
-        - 0.6 * ry * lights[CATCH, 1]
-    )
-    return glint + numbers[SECOND_CATCHLIGHT] * min(
-        1.0, max(0.0, (towards - 0.975) / 0.008)
-    )
+    towards = rz * lights[CATCH, 2] - 0.7 * rx * lights[CATCH, 0] - 0.6 * ry * lights[CATCH, 1]
+    return glint + numbers[SECOND_CATCHLIGHT] * min(1.0, max(0.0, (towards - 0.975) / 0.008))
 
 
 @njit(cache=True, error_model="numpy")

@@ -6,7 +6,10 @@ not grade (see grade.py, film.py).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from compress.faces.albedo import albedo
@@ -44,6 +47,7 @@ from compress.faces.shading import (
 from compress.faces.shadows import TAPS, lit_taps, tinted
 from compress.faces.triangles import texture_place
 
+Array = npt.NDArray[np.float32]
 SMOOTH = 0.04
 """The samples of a pixel show one surface if their depths differ by less, in scene units."""
 LIFT = 0.02
@@ -56,17 +60,21 @@ def is_smooth(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]
     for row in range(y, y + 2):
         for column in range(x, x + 2):
             i = triangle[row, column]
-            if (
-                i < 0
-                or material[i] != SKIN
-                or abs(depth[row, column] - depth[y, x]) > SMOOTH
-            ):
+            if i < 0 or material[i] != SKIN or abs(depth[row, column] - depth[y, x]) > SMOOTH:
                 return False
     return True
 
 
+def shade(*samples: Any) -> tuple[Array, npt.NDArray[np.uint8]]:
+    """Colour and label of every sample; arguments and results as of `shade_samples`, but harmonics as they are."""
+    *before, harmonics, colours, numbers = samples
+    kernel: Any = shade_samples
+    image, label = kernel(*before, scale_harmonics(harmonics), colours, numbers, wraps(numbers))
+    return image, label
+
+
 @njit(cache=True, error_model="numpy")
-def shade(  # type: ignore[no-untyped-def]
+def shade_samples(  # type: ignore[no-untyped-def]
     triangle,
     bary0,
     bary1,
@@ -85,22 +93,22 @@ def shade(  # type: ignore[no-untyped-def]
     shadow_map,
     light_frame,
     lights,
-    harmonics,
+    sky,
     colours,
     numbers,
+    wrap,
 ):
     """Colour of every sample [H, W, 3] float32 (linear light) and its label [H, W] uint8.
 
     Pixels that show nothing but one surface of skin are shaded once, at the sample that stands for the pixel in the
     ground truth. zones [3] int64: offset, width and height of the zone texture; light_frame [3, 3]: axes of the shadow
-    map.
+    map; sky, wrap: see radiance.py.
     """
     height, width = triangle.shape
     out = np.zeros((height, width, 3), np.float32)
     label = np.zeros((height, width), np.uint8)
     texel, rgb = np.zeros(4), np.zeros(3)
     toon = numbers[CARTOON]
-    wrap, sky = wraps(numbers), scale_harmonics(harmonics)
     kx, ky, kz = lights[KEY, 0], lights[KEY, 1], lights[KEY, 2]
     for block in range(height // 2 * (width // 2)):
         top, left = block // (width // 2) * 2, block % (width // 2) * 2
@@ -115,17 +123,13 @@ def shade(  # type: ignore[no-untyped-def]
             c2 = 1 - c0 - c1
             px, py, pz = blend(positions, faces, i, c0, c1)
             nx, ny, nz = blend(normals, faces, i, c0, c1)
-            vx, vy, vz = unit(
-                lights[CAMERA, 0] - px, lights[CAMERA, 1] - py, lights[CAMERA, 2] - pz
-            )
+            vx, vy, vz = unit(lights[CAMERA, 0] - px, lights[CAMERA, 1] - py, lights[CAMERA, 2] - pz)
             nx, ny, nz, facing = face_camera(m, nx, ny, nz, vx, vy, vz)
             a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
             ao = c0 * occlusion[a] + c1 * occlusion[b] + c2 * occlusion[c]
             covered = c0 * scalp[a] + c1 * scalp[b] + c2 * scalp[c]
             u, v = texture_place(uv, uv_faces, i, c0, c1)
-            trait = albedo(
-                rgb, m, u, v, covered, flat, textures, zones, colours, numbers, texel
-            )
+            trait = albedo(rgb, m, u, v, covered, flat, textures, zones, colours, numbers, texel)
             label[y, x] = LIP_LABEL if m == SKIN and trait > 0.5 else m + 1
 
             near = px + nx * LIFT, py + ny * LIFT, pz + nz * LIFT
@@ -173,40 +177,24 @@ def shade(  # type: ignore[no-untyped-def]
                 2 * facing * nz - vz,
             )
             glint = eye_glint(rx, ry, rz, lit, lights, numbers) if m == EYE else 0.0
-            direct, mirrored = highlight(
-                m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers
-            )
+            direct, mirrored = highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers)
             rim = 0.0
             if m in (SKIN, HAIR, CLOTH, HEADWEAR, SCARF):
-                rim = (
-                    (1 - facing) ** 3
-                    * max(0.0, 0.35 + 0.65 * to_rim)
-                    * numbers[RIM_GAIN]
-                    * (0.4 + 0.6 * ao)
-                )
+                rim = (1 - facing) ** 3 * max(0.0, 0.35 + 0.65 * to_rim) * numbers[RIM_GAIN] * (0.4 + 0.6 * ao)
             tint_edge = m == SKIN or toon > 0
             behind = 0.0 if m in (TEETH, TONGUE) else ao
             for k in range(3):
                 w, spread = wrap[m, k], wrap[m, 3 + k]
                 key = lights[KEY_COLOUR, k]
                 shadow = tinted(taps, k) if tint_edge else lit
-                diffuse = (
-                    key * max(0.0, to_key + w) * spread * shadow
-                    + irradiance(sky, nx, ny, nz, k) * ao
-                )
-                diffuse += (
-                    lights[RIM_COLOUR, k] * max(0.0, to_rim + w) * spread * behind
-                )
+                diffuse = key * max(0.0, to_key + w) * spread * shadow + irradiance(sky, nx, ny, nz, k) * ao
+                diffuse += lights[RIM_COLOUR, k] * max(0.0, to_rim + w) * spread * behind
                 if m == TEETH:
                     diffuse = diffuse * 0.95 + key * 0.15
                 value = rgb[k] * diffuse + lights[RIM_COLOUR, k] * rim * min(
                     1.0, (0.05 if m == HAIR else 0.25) + 1.6 * rgb[k]
                 )
-                value += (
-                    key
-                    * direct
-                    * (0.35 + 0.65 * (rgb[k] / (rgb[k] + 0.1)) if m == HAIR else 1.0)
-                )
+                value += key * direct * (0.35 + 0.65 * (rgb[k] / (rgb[k] + 0.1)) if m == HAIR else 1.0)
                 if mirrored > 0:
                     value += mirrored * irradiance(sky, rx, ry, rz, k)
                 out[y, x, k] = value
