@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from compress.judging.gates import Bound
 from compress.judging.metrics.estimate import Estimate
 
 PHOTOGRAPHS, RENDERS = "photographs", "renders"
@@ -40,16 +41,6 @@ MEASURES: Mapping[str, Measure] = {
     "turn_residual_px": Measure("3D: motion left after the true flow, pixels"),
 }
 BOUNDED = tuple(name for name, measure in MEASURES.items() if measure.min is not None or measure.max is not None)
-
-
-class Bound(Protocol):
-    """What a recipe may say instead of a default."""
-
-    @property
-    def min(self) -> float | None: ...
-
-    @property
-    def max(self) -> float | None: ...
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.judging import assessment, assessment_rows
-from compress.judging.assessment import PHOTOGRAPHS, RENDERS, Bound, Row
+from compress.judging.assessment import PHOTOGRAPHS, RENDERS, Row
 from compress.judging.facts import CATEGORIES
+from compress.judging.gates import Bound
 from compress.judging.metrics import consistency, distribution, identity, intervals, steadiness
 from compress.judging.metrics.estimate import Estimate
 from compress.networks import face_points
