@@ -35,11 +35,12 @@ from compress.judging.metrics.steadiness import MARGIN
 from compress.plan import Plan, make_plan
 from compress.planning.reading import load
 from compress.planning.survey import survey
-from compress.recipe import InputSettings, TeacherRecipe, TeachStep
+from compress.recipe import InputSettings, TeacherRecipe
 from compress.run import carry_out
 from compress.shards import Shards
 from compress.shrinking import macs
 from compress.stages import inputs, teach
+from compress.steps import TeachStep
 from compress.teaching import curve
 from compress.teaching.pairs import PairBatches
 from compress.training.batches import to_picture

@@ -37,8 +37,9 @@ from compress.judging.defects.campaign import CLEAN, FOLDER, RECORD, Place, Whic
 from compress.judging.defects.scene import Strength
 from compress.judging.defects.trials import Measured, TestSteps, fired, judge
 from compress.plan import KEY_DIGITS
-from compress.recipe import GateSettings, VerifyStep
+from compress.recipe import GateSettings
 from compress.reporting.sheets import Row, contact_sheet
+from compress.steps import VerifyStep
 
 BEGIN, END = "<!-- planted defects: begin -->", "<!-- planted defects: end -->"
 ALL: list[Which] = [(CLEAN, "weak"), *((defect, strength) for defect in DEFECTS for strength in STRENGTHS)]

@@ -35,8 +35,9 @@ from compress.judging.candidate import open_folder
 from compress.judging.metrics import identity
 from compress.judging.metrics.estimate import Estimate
 from compress.plan import STAGES, Plan, plan
-from compress.recipe import JudgeSettings, MotionStep, SteadinessSettings, VerifyStep
+from compress.recipe import JudgeSettings, SteadinessSettings
 from compress.shards import Shards
+from compress.steps import MotionStep, VerifyStep
 
 T = TypeVar("T")
 Table = dict[str, np.ndarray]

@@ -28,8 +28,9 @@ def peak_mb(count: int) -> float:
     import teachers
     from compress.artifact import Artifact
     from compress.context import Context, Progress
-    from compress.recipe import DistillStep, InputSettings, StudentSettings, TeacherSettings
+    from compress.recipe import InputSettings, StudentSettings, TeacherSettings
     from compress.stages import distill, inputs, targets
+    from compress.steps import DistillStep
 
     context = Context(progress=Progress(interactive=False))
     with tempfile.TemporaryDirectory() as name:

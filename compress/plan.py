@@ -24,22 +24,15 @@ from compress.planning.survey import Survey, survey
 from compress.recipe import (
     Assessment,
     AssessSettings,
-    AssessStep,
-    DistillStep,
     Gate,
     InputSettings,
-    MotionStep,
-    PairStep,
     Recipe,
-    RenderStep,
-    ReportStep,
     Section,
     Style,
     TeacherRecipe,
-    TeachStep,
     TierSettings,
-    VerifyStep,
 )
+from compress.steps import AssessStep, DistillStep, MotionStep, PairStep, RenderStep, ReportStep, TeachStep, VerifyStep
 
 KEY_DIGITS = 12
 RUNTIMES = ("onnxruntime", "openvino")

@@ -20,9 +20,10 @@ import teachers
 from compress.errors import InputError
 from compress.plan import plan
 from compress.planning.reading import load
-from compress.recipe import PhaseSettings, TeacherArchitecture, TeacherRecipe, TeachStep
+from compress.recipe import PhaseSettings, TeacherArchitecture, TeacherRecipe
 from compress.shards import Shards, ShardWriter
 from compress.shrinking import macs
+from compress.steps import TeachStep
 from compress.teaching import curve
 from compress.teaching.pairs import PairBatches
 from compress.teaching.tasks import teaching_loss

@@ -20,7 +20,7 @@ import teachers
 from compress.judging import gates
 from compress.photographs import photos
 from compress.plan import STAGES, plan
-from compress.planning import survey
+from compress.planning import contents
 from compress.planning.estimate import core_macs
 from compress.recipe import Gate, Recipe, StudentSettings
 from compress.shrinking import macs
@@ -157,15 +157,15 @@ def test_recipe_knows_the_gates_that_exist() -> None:
 
 
 def test_shipped_teachers_are_found_without_importing_them() -> None:
-    assert survey.shipped_teachers() == teachers.SHIPPED
+    assert contents.shipped_teachers() == teachers.SHIPPED
 
 
 def test_survey_lists_the_photographs_that_are_read(tmp_path: Path) -> None:
     for name in ("b.JPG", "a/c.png", "a/.d.png", ".e/f.jpg", "g.txt", "h.webp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert survey.photo_files(tmp_path) == photos.find(tmp_path)
-    assert survey.PHOTO_SUFFIXES == photos.SUFFIXES
+    assert contents.photo_files(tmp_path) == photos.find(tmp_path)
+    assert contents.PHOTO_SUFFIXES == photos.SUFFIXES
 
 
 def test_prune_offers_the_importances_that_exist() -> None:

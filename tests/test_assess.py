@@ -26,9 +26,10 @@ from compress.judging.metrics.estimate import Estimate
 from compress.networks import build_face_points, face_points
 from compress.plan import plan
 from compress.planning.assessment import assessment_plan
-from compress.recipe import AssessStep, GateSettings, Measure, RenderStep, Style
+from compress.recipe import GateSettings, Measure, Style
 from compress.shards import Shards, ShardWriter
 from compress.stages import assess, renders
+from compress.steps import AssessStep, RenderStep
 from small_line import TRAINING, checkpoint, recipe
 from small_test_set import POINTS, judges
 

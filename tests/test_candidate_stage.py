@@ -16,9 +16,9 @@ from compress.context import Context
 from compress.errors import InputError, StageError
 from compress.judging import candidate
 from compress.judging.candidate import bytes_of
-from compress.recipe import CandidateStep
 from compress.shards import ShardWriter
 from compress.stages import candidate as stage
+from compress.steps import CandidateStep
 from tiny_onnx import model, node, saved
 
 SIDE = 32
@@ -59,9 +59,7 @@ def test_file_and_its_float_version_open_as_they_were_admitted(
     assert np.allclose(judged.stylise(PHOTOS), reference.stylise(PHOTOS), atol=2e-3)
 
 
-def test_external_data_is_taken_into_the_artifact(
-    tmp_path: Path, folder: Path, inputs: Mapping[str, Artifact]
-) -> None:
+def test_external_data_is_taken_into_the_artifact(tmp_path: Path, folder: Path, inputs: Mapping[str, Artifact]) -> None:
     gain = np.full((1, 3, SIDE, SIDE), 0.8, np.float32)
     made = model(node("Mul", "photo gain", "image"), constants={"gain": gain})
     onnx.save(made, tmp_path / "mine.onnx", save_as_external_data=True, location="mine.data", size_threshold=0)

@@ -16,9 +16,10 @@ from compress import networks
 from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError, NonFiniteError, StageError
-from compress.recipe import DistillSettings, DistillStep, StudentSettings
+from compress.recipe import DistillSettings, StudentSettings
 from compress.shards import ShardWriter
 from compress.stages import distill
+from compress.steps import DistillStep
 from compress.training import loop as training
 from compress.training.batches import Batch, Batches
 

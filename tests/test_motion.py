@@ -17,9 +17,10 @@ from compress.judging import gates, steadying
 from compress.judging.evaluation import Batch, TestSet
 from compress.judging.facts import Facts, fields
 from compress.judging.variants import KINDS
-from compress.recipe import MotionStep, SteadinessSettings, TeacherSettings
+from compress.recipe import SteadinessSettings, TeacherSettings
 from compress.shards import Sample, Shards, ShardWriter
 from compress.stages import motion
+from compress.steps import MotionStep
 from compress.teaching.source import Drawn
 
 SIZE, PHOTOS = 32, 6

@@ -10,8 +10,8 @@ import pytest
 import small_line
 from compress.errors import RecipeError
 from compress.plan import Plan, machine, plan, table
-from compress.planning.survey import shipped_teachers
-from compress.recipe import VerifyStep
+from compress.planning.contents import shipped_teachers
+from compress.steps import VerifyStep
 
 TIER_STEPS = ["distill", "prune", "finetune", "quantize", "export", "verify"]
 

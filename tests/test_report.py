@@ -17,10 +17,10 @@ from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import StageError, StorageError
 from compress.judging import gates, verdict
-from compress.recipe import ReportStep
 from compress.reporting import sheets, tier_page
 from compress.reporting.measured_page import STEADY
 from compress.stages import report
+from compress.steps import ReportStep
 
 SHA = "0123456789abcdef" * 4
 # name: value, half the interval, bound, as a real run of 200 renders had them; failed and undecided ones are made.

@@ -20,22 +20,12 @@ from compress.artifact import Artifact
 from compress.context import Context, Progress
 from compress.errors import InputError, RecipeError
 from compress.plan import plan
-from compress.recipe import (
-    STYLES as KNOWN,
-)
-from compress.recipe import (
-    PairSettings,
-    PairStep,
-    PhaseSettings,
-    Task,
-    TeacherArchitecture,
-    TeachStep,
-    UnpairedSettings,
-    ValidationSettings,
-)
+from compress.recipe import STYLES as KNOWN
+from compress.recipe import PairSettings, PhaseSettings, Task, TeacherArchitecture, UnpairedSettings, ValidationSettings
 from compress.shards import Shards, ShardWriter
 from compress.stages import pairs as pairs_stage
 from compress.stages import teach
+from compress.steps import PairStep, TeachStep
 from compress.teaching.mixture import Drawn, Mixture
 from compress.teaching.pairs import (
     LANDMARK_MIRROR,

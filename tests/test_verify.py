@@ -20,9 +20,10 @@ from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError, StageError
 from compress.judging.candidate import Candidate, bytes_of, tensor_of
-from compress.recipe import BudgetSettings, GateSettings, JudgeSettings, VerifyStep
+from compress.recipe import BudgetSettings, GateSettings, JudgeSettings
 from compress.shards import Shards, ShardWriter
 from compress.stages import features, verify
+from compress.steps import VerifyStep
 
 SIDE, IMAGES = 32, 80
 EXPORT_NUMBERS = {

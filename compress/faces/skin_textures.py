@@ -60,6 +60,8 @@ def island_mask(island: int, size: int) -> Array:
 def colour(rgb: list[float], gain: float = 1.0) -> Array:
     """Three shares [3], so narrow that large pictures stay narrow."""
     return np.asarray(np.array(rgb) * gain, np.float32)
+
+
 CREASES_KEPT = 0.8
 
 

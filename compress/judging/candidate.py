@@ -174,4 +174,3 @@ def bytes_of(pictures: Floats) -> Bytes:
 def first_line(error: Exception) -> str:
     """The first line of an error of a library, short enough for a sentence."""
     return (str(error).splitlines() or ["no reason given"])[0][:200]
-

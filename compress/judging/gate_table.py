@@ -85,9 +85,7 @@ GATES: dict[str, Gate] = {
     "style_strength": Gate("Share of the teacher's change of the photo (0 is the photo itself)", "", "near 1"),
     "gram_distance": _features("Style distance to the teacher (the photo's is 1)", "lower"),
     "kid_delta_upper": _features("KID to the teacher's pictures (the teacher against itself is 0)", "lower"),
-    "sliced_wasserstein": Gate(
-        "Texture: sliced Wasserstein distance to the teacher's set of pictures", "", "lower"
-    ),
+    "sliced_wasserstein": Gate("Texture: sliced Wasserstein distance to the teacher's set of pictures", "", "lower"),
     "diversity_ratio": _features("Spread of the pictures relative to that of the teacher's", "near 1"),
     "identity_delta_mean": _identity("Likeness to the photo less the teacher's, mean"),
     "identity_delta_p5": _identity("Likeness less the teacher's, 5th percentile", fewest=FEWEST_FOR_P5),

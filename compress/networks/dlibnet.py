@@ -73,9 +73,7 @@ class _Residual(nn.Module):
         if self.halved:
             x = F.avg_pool2d(x, 2)
         channels, height, width = (max(a, b) for a, b in zip(x.shape[1:], y.shape[1:]))
-        padded = [
-            F.pad(t, (0, width - t.shape[3], 0, height - t.shape[2], 0, channels - t.shape[1])) for t in (x, y)
-        ]
+        padded = [F.pad(t, (0, width - t.shape[3], 0, height - t.shape[2], 0, channels - t.shape[1])) for t in (x, y)]
         return F.relu(padded[0] + padded[1])
 
 

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from compress.errors import InputError
 from compress.plan import Plan, make_plan
-from compress.planning.survey import shipped_teachers, survey_assessment
+from compress.planning.contents import shipped_teachers
+from compress.planning.survey import survey_assessment
 from compress.recipe import STYLES, Assessment
 
 

@@ -8,17 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compress.recipe import (
-    DistillSettings,
-    InputSettings,
-    PairStep,
-    QuantizeSettings,
-    Section,
-    StudentSettings,
-    TeachStep,
-    TierSettings,
-    VerifyStep,
-)
+from compress.recipe import DistillSettings, InputSettings, QuantizeSettings, Section, StudentSettings, TierSettings
+from compress.steps import PairStep, TeachStep, VerifyStep
 
 SIZE = 128
 """Pixels a side of the pictures that the rates below belong to."""

@@ -7,21 +7,25 @@ Photographs are not decoded here; that a face is in them is found by the stage t
 from __future__ import annotations
 
 import difflib
-import hashlib
-import importlib.util
-import json
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from compress.errors import InputError, RecipeError
-from compress.judging.gates import FEWEST_IMAGES, GATES
 from compress.planning import teacher_files
+from compress.planning.contents import (
+    PHOTO_SUFFIXES,
+    checkpoint_problem,
+    contents_of,
+    file_fingerprint,
+    folder_fingerprint,
+    photo_files,
+    shipped_teachers,
+)
 from compress.planning.document import Place
-from compress.planning.estimate import core_macs
 from compress.planning.reading import AnyRecipe, Source
+from compress.planning.shortages import Finding, shared_folders, shortages, still_only
 from compress.recipe import (
     Assessment,
     AssessSettings,
@@ -29,18 +33,8 @@ from compress.recipe import (
     Recipe,
     TeacherRecipe,
     TeacherSettings,
-    TierSettings,
 )
 
-# The endings that compress.photographs.photos reads; that module imports OpenCV, so a test compares the two.
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"})
-_PIECE_BYTES = 16 << 10
-_WHOLE_BYTES = 64 << 20
-_SAMPLES = 256
-# The same for one of many files of a folder, of which a plan must not read gigabytes.
-_WHOLE_OF_MANY = 1 << 20
-_SAMPLES_OF_MANY = 16
-_Finding = tuple[Place, str]
 Pictures = TypeVar("Pictures", bound=InputSettings)
 
 
@@ -72,26 +66,12 @@ def survey_assessment(told: Assessment, root: Path) -> Survey:
     return Survey(told.model_copy(update={"teacher": teacher, "assess": assess}), look.fingerprints, look.photos)
 
 
-def photo_files(folder: Path) -> list[Path]:
-    """The pictures in a folder and below it, sorted; hidden ones and other endings are left out."""
-    inside = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
-    shown = (path for path in inside if not any(part.startswith(".") for part in path.parts))
-    return sorted(folder / path for path in shown if (folder / path).is_file())
-
-
-def shipped_teachers() -> dict[str, Path]:
-    """Weights that the `teachers` package carries, by name; found without importing it (that would import torch)."""
-    package = importlib.util.find_spec("teachers")
-    roots = list(package.submodule_search_locations or ()) if package is not None else []
-    return {path.stem: path for root in roots for path in sorted(Path(root, "weights").glob("*.safetensors"))}
-
-
 class _Look:
     """Collects findings, fingerprints and counts; paths are relative to the recipe's folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.findings: list[_Finding] = []
+        self.findings: list[Finding] = []
         self.fingerprints: dict[str, str] = {}
         self.photos: dict[str, int] = {}
         self._tested: dict[str, Path] = {}
@@ -108,14 +88,14 @@ class _Look:
             return str(folder)
         try:
             files = photo_files(folder) if pictures else sorted(path for path in folder.rglob("*") if path.is_file())
-            contents = _contents(files)
+            contents = contents_of(files)
         except OSError as error:
             self.findings.append((place, f"{error.filename}: {error.strerror}; give access to it or leave it out"))
             return str(folder)
         if not files:
             what = f"picture ({', '.join(sorted(PHOTO_SUFFIXES))})" if pictures else "file"
             self.findings.append((place, f"{folder}: no {what} in it; name another folder"))
-        self.fingerprints[str(folder)] = _folder_fingerprint(folder, contents)
+        self.fingerprints[str(folder)] = folder_fingerprint(folder, contents)
         section = str(place[0])
         self.findings += [(place, sentence) for sentence in self._copies(contents)] if section == "test" else []
         self.photos[section] = self.photos.get(section, 0) + len(files)
@@ -131,11 +111,11 @@ class _Look:
     def weights(self, place: Place, text: str) -> str:
         """Absolute path of a checkpoint."""
         path = self.path(text)
-        problem = _checkpoint_problem(path)
+        problem = checkpoint_problem(path)
         if problem:
             self.findings.append((place, f"{path}: {problem}"))
         else:
-            self.fingerprints[str(path)] = _file_fingerprint(path)
+            self.fingerprints[str(path)] = file_fingerprint(path)
         return str(path)
 
     def file(self, place: Place, text: str, suffix: str) -> str:
@@ -149,14 +129,14 @@ class _Look:
         elif path.suffix.lower() != suffix:
             self.findings.append((place, f"{path}: is no {suffix} file; name one that is"))
         else:
-            self.fingerprints[str(path)] = _file_fingerprint(path)
+            self.fingerprints[str(path)] = file_fingerprint(path)
         return str(path)
 
     def teacher(self, place: Place, text: str) -> str:
         """A shipped name as it is, or the absolute path of a checkpoint."""
         shipped = shipped_teachers()
         if text in shipped:
-            self.fingerprints[text] = _file_fingerprint(shipped[text])
+            self.fingerprints[text] = file_fingerprint(shipped[text])
             return text
         if text.endswith(".safetensors") or "/" in text:
             return self.weights(place, text)
@@ -177,7 +157,7 @@ class _Look:
         pictures = photo_files(results)
         found = teacher_files.pair_findings(root, named, pictures)
         self.findings += [(("teacher", field), sentence) for field, sentence in found]
-        self.fingerprints[str(root)] = _folder_fingerprint(results, _contents(pictures))
+        self.fingerprints[str(root)] = folder_fingerprint(results, contents_of(pictures))
 
 
 def _recipe(look: _Look, recipe: Recipe) -> Recipe:
@@ -188,10 +168,10 @@ def _recipe(look: _Look, recipe: Recipe) -> Recipe:
     if judges.identity != "sface":
         identity = look.file(("judges", "identity"), judges.identity, ".onnx")
         judges = judges.model_copy(update={"identity": identity})
-    look.findings += _shared_folders(inputs, test)
-    look.findings += _still_only(recipe)
+    look.findings += shared_folders(inputs, test)
+    look.findings += still_only(recipe)
     if not look.findings:
-        look.findings += _shortages(recipe, look.photos)
+        look.findings += shortages(recipe, look.photos)
     return recipe.model_copy(update={"teacher": teacher, "inputs": inputs, "test": test, "judges": judges})
 
 
@@ -214,8 +194,8 @@ def _teacher(look: _Look, recipe: Recipe) -> TeacherSettings:
     look.findings += [(("teacher", field), sentence) for field, sentence in found]
     if not found:
         own = teacher_files.data_files(path) if place == "onnx" else [path]
-        look.fingerprints[str(path)] = "".join(_file_fingerprint(file) for file in own)
-        look.fingerprints |= {file: _file_fingerprint(Path(file)) for file in files if Path(file).is_file()}
+        look.fingerprints[str(path)] = "".join(file_fingerprint(file) for file in own)
+        look.fingerprints |= {file: file_fingerprint(Path(file)) for file in files if Path(file).is_file()}
     return settings
 
 
@@ -260,109 +240,3 @@ def _pictures(look: _Look, section: str, settings: Pictures) -> Pictures:
     facts = look.file((section, "facts"), settings.facts, ".csv")
     folders = [look.folder((section, "photos", i), text, pictures=True) for i, text in enumerate(settings.photos)]
     return settings.model_copy(update={"photos": tuple(folders), "facts": facts})
-
-
-def _shared_folders(inputs: InputSettings, test: InputSettings) -> Iterator[_Finding]:
-    for index, folder in enumerate(test.photos):
-        for other in inputs.photos:
-            if Path(folder).is_relative_to(other) or Path(other).is_relative_to(folder):
-                way_out = "the same faces would be learned and judged; keep the two apart"
-                yield ("test", "photos", index), f"{folder} and {other} of inputs.photos share pictures; {way_out}"
-
-
-def _shortages(recipe: Recipe, photos: Mapping[str, int]) -> Iterator[_Finding]:
-    """Sets too small, and students too small, for what the tiers do with them."""
-    parts = {"rendered": recipe.test.rendered, "photographs": photos.get("test", 0)}
-    judged = {part: count for part, count in parts.items() if count >= FEWEST_IMAGES}
-    if not judged:
-        have = " and ".join(f"{count} {part}" for part, count in parts.items())
-        yield ("test",), f"has {have}; gates need at least {FEWEST_IMAGES} of one kind, add some"
-    available = recipe.inputs.rendered + photos.get("inputs", 0)
-    for name, tier in recipe.tiers.items():
-        place: Place = ("tiers", name)
-        yield from _needs(place, tier, available)
-        for gate in tier.gates:
-            fewest = GATES[gate].fewest if GATES[gate].per_image else 0
-            for part, count in judged.items():
-                if count < fewest:
-                    sentence = f"cannot pass on {count} {part}, it needs {fewest}; add images to test or drop the gate"
-                    yield (*place, "gates", gate), sentence
-
-
-def _still_only(recipe: Recipe) -> Iterator[_Finding]:
-    """Gates on steadiness where nothing moves."""
-    steady = recipe.test.steadiness
-    for name, tier in recipe.tiers.items():
-        for gate in tier.gates:
-            kind = "videos" if gate == "flicker_ratio" else "images"
-            if GATES[gate].needs == "motion" and not getattr(steady, kind):
-                sentence = f"test.steadiness.{kind} is 0, it cannot be measured; raise that or drop the gate"
-                yield ("tiers", name, "gates", gate), sentence
-
-
-def _needs(place: Place, tier: TierSettings, available: int) -> Iterator[_Finding]:
-    unpruned = core_macs(tier.student)
-    if tier.prune.macs > unpruned:
-        sentence = f"{tier.prune.macs} is above the {unpruned} of the unpruned student; lower it or widen the student"
-        yield (*place, "prune", "macs"), sentence
-    needed = {
-        ("prune", "images"): tier.prune.images,
-        ("quantize", "calibration_images"): tier.quantize.calibration_images,
-    }
-    for key, count in needed.items():
-        if count > available:
-            yield (*place, *key), f"{count} is more than the {available} images of inputs; lower it or add images"
-
-
-def _contents(files: list[Path]) -> dict[Path, str]:
-    """What is in each file; above 1 MiB of 16 pieces, as whole collections would cost more than a plan may."""
-    return {path: _file_fingerprint(path, _WHOLE_OF_MANY, _SAMPLES_OF_MANY) for path in files}
-
-
-def _folder_fingerprint(folder: Path, contents: Mapping[Path, str]) -> str:
-    """Of names and contents."""
-    digest = hashlib.sha256()
-    for path, content in contents.items():
-        digest.update(json.dumps([path.relative_to(folder).as_posix(), content]).encode())
-    return digest.hexdigest()
-
-
-def _file_fingerprint(path: Path, whole: int = _WHOLE_BYTES, samples: int = _SAMPLES) -> str:
-    """Of the whole file, or of its size and evenly spaced pieces, first and last bytes among them, above `whole`."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        if size <= whole:
-            digest.update(file.read())
-        else:
-            for index in range(samples):
-                file.seek((size - _PIECE_BYTES) * index // (samples - 1))
-                digest.update(file.read(_PIECE_BYTES))
-    return digest.hexdigest()
-
-
-def _checkpoint_problem(path: Path) -> str:
-    """What is wrong with a .safetensors file of a teacher, by its header alone; empty if nothing is.
-
-    Source: the safetensors format (8 bytes length, JSON header, tensors).
-    """
-    way_out = "save the teacher again with teachers.save"
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size, _WHOLE_BYTES):
-                return f"not a safetensors file; {way_out}"
-            header = json.loads(file.read(length))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        if size < 8 + length + max(ends, default=0):
-            return "the file is truncated; copy it again"
-        if "architecture" not in header.get("__metadata__", {}):
-            return f"has no architecture in its metadata; {way_out}"
-    except FileNotFoundError:
-        return "there is no such file; correct the path (it is relative to the recipe)"
-    except OSError as error:
-        return f"{error.strerror}; correct the path"
-    except (ValueError, struct.error, KeyError, TypeError, AttributeError):
-        return f"not a safetensors file; {way_out}"
-    return ""

@@ -1,7 +1,7 @@
 """Looks at the file or folder that names a teacher before anything runs: whole, of the right kind, and of fitting size.
 
 What it finds is told with the recipe's other problems; nothing of a teacher is executed here, and torch is not needed.
-Not covered: shipped networks (`planning.survey`), and what a teacher draws (`teaching.teacher_check`).
+Not covered: shipped networks (`planning.contents`), and what a teacher draws (`teaching.teacher_check`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from compress.judging.gates import GATES, NEEDS
 from compress.plan import Builder, Plan, test_set, verify_step
 from compress.planning.reading import Source, load
 from compress.planning.survey import Survey, survey
-from compress.recipe import CandidateStep, Gate, Range, Recipe, ReportStep, TierSettings, VerifyStep
+from compress.recipe import Gate, Range, Recipe, TierSettings
+from compress.steps import CandidateStep, ReportStep, VerifyStep
 
 OF_EXPORTS: dict[Gate, str] = {"int8_core_speedup": "the core as a file of its own, which only kcompress exports"}
 """Gates that no file from elsewhere can be judged by, float version or not, and what they need."""

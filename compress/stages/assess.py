@@ -33,7 +33,7 @@ from compress.shards import Sample, Shards, ShardWriter
 from compress.threads import in_order
 
 if TYPE_CHECKING:
-    from compress.recipe import AssessStep
+    from compress.steps import AssessStep
 
 Bytes = NDArray[np.uint8]
 WEIGHTS = "teacher.safetensors"

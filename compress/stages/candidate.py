@@ -27,7 +27,7 @@ from compress.judging.signature import Bytes, Signature
 from compress.shards import Shards
 
 if TYPE_CHECKING:
-    from compress.recipe import CandidateStep
+    from compress.steps import CandidateStep
 
 RANGE_PHOTOS = 8
 

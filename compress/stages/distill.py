@@ -35,7 +35,8 @@ from compress.training.loop import (
 from compress.training.losses import Embed, distillation_loss
 
 if TYPE_CHECKING:
-    from compress.recipe import DistillSettings, DistillStep, Loss
+    from compress.recipe import DistillSettings, Loss
+    from compress.steps import DistillStep
 
 # The identity loss costs as much as several steps, and its hinge is met early: the last quarter, every eighth step.
 IDENTITY_SHARE = 0.25

@@ -26,7 +26,7 @@ from compress.shards import Sample, Shards, ShardWriter
 from compress.teaching.source import BATCH, Teacher, open_teacher
 
 if TYPE_CHECKING:
-    from compress.recipe import MotionStep
+    from compress.steps import MotionStep
 
 SHARD_SIZE = 64
 

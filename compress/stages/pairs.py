@@ -14,8 +14,8 @@ from typing import Any
 from compress import faces
 from compress.artifact import Artifact
 from compress.context import Context
-from compress.recipe import PairStep
 from compress.shards import ShardWriter
+from compress.steps import PairStep
 from compress.teaching.pairs import FIELDS
 
 SHARD_SIZE = 64

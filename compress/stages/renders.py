@@ -22,7 +22,7 @@ from compress.context import Context
 from compress.shards import Sample, ShardWriter
 
 if TYPE_CHECKING:
-    from compress.recipe import RenderStep
+    from compress.steps import RenderStep
 
 PAIRS, TURNS = "pairs", "turns"
 FIELDS = ("photo", "cartoon", "points", "landmarks_photo", "landmarks_cartoon")

@@ -18,9 +18,10 @@ from compress.artifact import Artifact, write_text
 from compress.context import Context
 from compress.errors import InputError, StageError
 from compress.judging import cost
-from compress.recipe import ReportStep, TeacherSettings
+from compress.recipe import TeacherSettings
 from compress.reporting import page
 from compress.reporting.page import TeacherLine
+from compress.steps import ReportStep
 from compress.teaching.source import open_teacher
 
 PAGE = "report.html"

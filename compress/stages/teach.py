@@ -24,9 +24,10 @@ from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError
 from compress.judging.metrics.fidelity import psnr
-from compress.recipe import PhaseSettings, TeachStep
+from compress.recipe import PhaseSettings
 from compress.reporting.sheets import Row, contact_sheet
 from compress.shards import Shards
+from compress.steps import TeachStep
 from compress.teaching.curve import Curve
 from compress.teaching.mixture import JUDGE_RATE, Drawn, Mixture
 from compress.teaching.pairs import PairBatch, PairBatches, styles_in

@@ -30,9 +30,10 @@ from compress.judging.facts import CATEGORIES
 from compress.judging.metrics import intervals
 from compress.judging.metrics.distribution import MOST_IMAGES
 from compress.judging.metrics.estimate import Estimate
-from compress.recipe import GateSettings, VerifyStep
+from compress.recipe import GateSettings
 from compress.reporting.sheets import Row, amplified_difference, contact_sheet
 from compress.shards import Shards
+from compress.steps import VerifyStep
 
 SHEET_ROWS = 24
 PARITY_PHOTOS = 16

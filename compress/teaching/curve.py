@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from compress.artifact import write_json
-from compress.recipe import TeachStep
 from compress.shards import Shards
+from compress.steps import TeachStep
 from compress.teaching.pairs import PairBatches
 from compress.training.loop import steps_of
 

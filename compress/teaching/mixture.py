@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 
 from compress import networks
 from compress.context import Context
-from compress.recipe import PhaseSettings, TeachStep, UnpairedSettings
+from compress.recipe import PhaseSettings, UnpairedSettings
 from compress.shards import Shards
+from compress.steps import TeachStep
 from compress.teaching.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
 from compress.teaching.unpaired import UnpairedBatch, UnpairedBatches, consistency_loss, identity_loss, second_view
 from compress.training.loop import autocast, require_finite, steps_of
