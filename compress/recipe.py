@@ -281,6 +281,7 @@ class UnpairedSettings(Section):
     photos: tuple[str, ...] = Field(min_length=1, description="folders of photographs, relative to the recipe")
     share: Annotated[float, Field(gt=0, le=2, description="photographs for each pair of a batch")] = 0.5
     consistency: Weight = 1.0
+    contrast: Weight = 0.05
     identity: Weight = 0.05
     adversarial: Weight = Field(default=0.3, description="size of its gradient at the pictures, relative to an L1's")
     discriminator: Literal["pretrained", "plain"] = Field(

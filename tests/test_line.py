@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
 
+import students
 import teachers
 from compress import artifact
 from compress.context import Progress
@@ -82,3 +85,42 @@ def test_second_run_is_all_reuse(line: tuple[Plan, Path, int, str]) -> None:
     log = io.StringIO()
     assert run(the_plan, folder.parent, Progress(log), device=lambda: "cpu") == 0
     assert log.getvalue().count("finished before, reused") == len(the_plan.steps)
+
+
+def benchmark() -> ModuleType:
+    """The benchmark of families, which is no package."""
+    path = Path(__file__).parents[1] / "benchmarks" / "families.py"
+    spec = importlib.util.spec_from_file_location("benchmark_of_families", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_families_benchmark_learns_from_the_pictures_of_a_finished_run(
+    line: tuple[Plan, Path, int, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    families = benchmark()
+    before = sorted((line[1] / "steps").iterdir())
+    runs, sheet = str(line[1].parent), tmp_path / "sheet.png"
+    told = ["--recipe", str(line[0].recipe), "--minutes", "0.002", "--sheet", str(sheet)]
+    assert families.main([runs, *told]) == 0
+    assert sorted((line[1] / "steps").iterdir()) == before
+    found = json.loads((line[1].parent / "families" / "results.json").read_text())
+    assert found["map"]["M MACs"] == found["rgb"]["M MACs"] < found["rgb large"]["M MACs"]
+    assert {numbers["images"] % 8 for numbers in found.values()} == {0}
+    assert len(capsys.readouterr().out.splitlines()) >= 2 + len(found)
+    assert sheet.is_file()
+
+
+def test_students_without_residual_keep_that_of_a_new_student() -> None:
+    families = benchmark()
+    torch.manual_seed(0)
+    student = students.build(students.record_for("map", 8, 32, 1))
+    families.keep_residual_out(student)
+    optimizer = torch.optim.Adam(student.parameters(), 0.01)
+    student(torch.rand(2, 3, 32, 32)).image.square().mean().backward()
+    optimizer.step()
+    head = student.core.get_submodule("head").get_parameter("weight")
+    assert head[:8].abs().max() > 0
+    assert head[8:].abs().max() == 0

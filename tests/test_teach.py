@@ -228,6 +228,10 @@ def drawn_by(network: nn.Module, batch: PairBatch | UnpairedBatch) -> Drawn:
     return Drawn(network(batch.photo, batch.style).image, batch.style)
 
 
+def pairs_of(pairs: Artifact) -> PairBatch:
+    return PairBatches(Shards(pairs.path / "train"), SIZE, 2, 0).at(0)
+
+
 def state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
@@ -244,11 +248,11 @@ def test_teacher_and_judge_learn_in_turns(pairs: Artifact, photos: Artifact) -> 
     assert photographs is not None and len(photographs.photo) == 1  # half as many as pairs
     for step in range(2):  # in the second, momentum could move what has no gradient
         teacher, judge = state(network), state(mixture.judge)
-        mixed = mixture.losses(network, photographs, drawn_by(network, batch), step)
+        mixed = mixture.losses(network, photographs, batch, drawn_by(network, batch), step)
         optimizer.zero_grad()
         mixed.loss.backward()
         optimizer.step()
-        assert set(mixed.parts) == {"consistency", "identity", "adversarial"}
+        assert set(mixed.parts) == {"consistency", "contrast", "identity", "adversarial"}
         assert moved(teacher, network) and not moved(judge, mixture.judge)
         teacher, judge = state(network), state(mixture.judge)
         assert mixed.drawn is not None and mixed.drawn.image.shape == (3, 3, SIZE, SIZE)
@@ -264,17 +268,18 @@ def test_judge_joins_late_and_at_the_largest_size_only(pairs: Artifact, photos: 
     mixture = mixture_of(pairs, photos, adversarial_from=0.6, identity=0.0)  # of three steps
     network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
     small, large = (mixture.batches(phase).at(0) for phase in settings(pairs).phases)
+    rendered = pairs_of(pairs)
     for batch, step, joined in ((small, 2, False), (large, 1, False), (large, 2, True)):
-        mixed = mixture.losses(network, batch, drawn_by(network, batch), step)
-        assert set(mixed.parts) == ({"consistency", "adversarial"} if joined else {"consistency"})
+        mixed = mixture.losses(network, batch, rendered, drawn_by(network, batch), step)
+        assert set(mixed.parts) == {"consistency", "contrast"} | ({"adversarial"} if joined else set())
         assert (mixed.drawn is not None) == joined
 
 
 def test_weights_of_zero_switch_everything_off(pairs: Artifact, photos: Artifact) -> None:
-    mixture = mixture_of(pairs, photos, consistency=0.0, identity=0.0, adversarial=0.0)
+    mixture = mixture_of(pairs, photos, consistency=0.0, contrast=0.0, identity=0.0, adversarial=0.0)
     network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
     batch = mixture.batches(settings(pairs).phases[1]).at(0)
-    mixed = mixture.losses(network, batch, Drawn(batch.photo, batch.style), 2)
+    mixed = mixture.losses(network, batch, pairs_of(pairs), Drawn(batch.photo, batch.style), 2)
     assert float(mixed.loss) == 0 and not mixed.parts and mixed.drawn is None
 
 

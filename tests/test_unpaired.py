@@ -1,4 +1,4 @@
-"""Photographs without a cartoon: their batches, the second view, and the two losses that need no right result."""
+"""Photographs without a cartoon: their batches, the second view, and the losses that need no right result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from torch import Tensor
 
 from compress.shards import Shards, ShardWriter
 from compress.teaching import unpaired
-from compress.teaching.unpaired import UnpairedBatches, consistency_loss, identity_loss, moved, second_view
+from compress.teaching.unpaired import (
+    UnpairedBatches,
+    consistency_loss,
+    contrast_loss,
+    identity_loss,
+    moved,
+    second_view,
+)
 
 SIZE = 32
 POINTS = np.array([[11, 13], [21, 13], [16, 18], [12, 22], [20, 22]], np.float32)
@@ -101,6 +108,31 @@ def test_consistency_teaches_both_views(still: None) -> None:
     consistency_loss(first, second, theta).backward()
     assert first.grad is not None and second.grad is not None
     assert (first.grad != 0).any() and (second.grad != 0).any()
+
+
+def test_consistency_gains_nothing_from_pale_or_soft_pictures(still: None) -> None:
+    photo = smooth()
+    again, theta = second_view(photo, generator())
+    losses = [float(consistency_loss(draw * photo.flip(3), draw * again.flip(3), theta)) for draw in (1.0, 0.5)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_contrast_of_results_is_asked_to_be_what_cartoons_keep() -> None:
+    photo, render = smooth(3), smooth(2).flip(2)
+    assert float(contrast_loss(photo, 0.8 * photo + 0.1, render, 0.8 * render - 0.2)) == pytest.approx(0, abs=1e-3)
+    pale, steep = (float(contrast_loss(photo, c * photo, render, render)) for c in (0.5, 2.0))
+    assert pale == pytest.approx(np.log(2), rel=1e-3) and steep == pytest.approx(np.log(2), rel=1e-3)
+    result = (0.5 * photo).requires_grad_()
+    contrast_loss(photo, result, render, render).backward()
+    assert result.grad is not None
+    assert float((result.grad * photo).sum()) < 0  # to descend is to gain contrast
+
+
+def test_contrast_of_one_colour_is_finite() -> None:
+    flat = torch.zeros(2, 3, SIZE, SIZE, requires_grad=True)
+    loss = contrast_loss(smooth(), flat, smooth(), smooth())
+    loss.backward()
+    assert bool(torch.isfinite(loss)) and flat.grad is not None and bool(torch.isfinite(flat.grad).all())
 
 
 def embed(images: Tensor, points: Tensor) -> Tensor:

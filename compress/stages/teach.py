@@ -70,7 +70,7 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
             shown: dict[str, float] = {"picture": parts["picture"], "flow": parts["flow"]}
             drawn = None
             if mixture and photographs:
-                mixed = mixture.losses(network, photographs, Drawn(output.image, batch.style), step)
+                mixed = mixture.losses(network, photographs, batch, Drawn(output.image, batch.style), step)
                 loss, drawn = loss + mixed.loss, mixed.drawn
                 shown |= mixed.parts
             require_finite(loss.detach(), step, "teach")

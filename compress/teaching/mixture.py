@@ -19,7 +19,15 @@ from compress.recipe import PhaseSettings, UnpairedSettings
 from compress.shards import Shards
 from compress.steps import TeachStep
 from compress.teaching.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
-from compress.teaching.unpaired import UnpairedBatch, UnpairedBatches, consistency_loss, identity_loss, second_view
+from compress.teaching.pairs import PairBatch
+from compress.teaching.unpaired import (
+    UnpairedBatch,
+    UnpairedBatches,
+    consistency_loss,
+    contrast_loss,
+    identity_loss,
+    second_view,
+)
 from compress.training.loop import autocast, require_finite, steps_of
 from teachers import KStyleGAN
 
@@ -60,8 +68,8 @@ class Mixture:
         count = max(1, round(phase.batch * self.unpaired.share))
         return UnpairedBatches(self.photos, phase.size, count, self.context.seed, len(self.settings.styles))
 
-    def losses(self, network: KStyleGAN, batch: UnpairedBatch, paired: Drawn, step: int) -> Mixed:
-        """What `network` draws of photographs, and `paired`, what it drew of the step's renders, are worth.
+    def losses(self, network: KStyleGAN, batch: UnpairedBatch, pairs: PairBatch, paired: Drawn, step: int) -> Mixed:
+        """What `network` draws of photographs, and `paired`, what it drew of the step's `pairs`, are worth.
 
         The judge is frozen meanwhile. It judges the largest pictures of the training only.
         """
@@ -78,6 +86,9 @@ class Mixture:
         if weights.consistency:
             consistency = consistency_loss(first, second, theta)
             loss, parts["consistency"] = loss + weights.consistency * consistency, float(consistency.detach())
+        if weights.contrast:
+            contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
+            loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
         if weights.identity:
             identity = identity_loss(self.identity.embed, photo, first, points)
             loss, parts["identity"] = loss + weights.identity * identity, float(identity.detach())

@@ -1,0 +1,183 @@
+"""Students that move the photo against students that redraw it, and what the residual and its loss add: same minutes.
+
+All arms learn from the same stored pictures of the recipe's teacher, on one thread, for the same processor time; how
+many images that is was timed before, the arms in turn. `map` is the recipe's student. `no residual` keeps its mask and
+residual as they are in a new student, so that flow, gain and bias must do it all; `no components` leaves out the loss
+on eyes and mouth. `rgb` has the same core, so the same MACs, and draws at the core's resolution; `rgb large` draws at
+the photo's, for more MACs. Neither pruning nor quantization: float students are compared.
+
+    python benchmarks/families.py runs [--recipe recipes/quickstart.yaml] [--tier cpu] [--minutes 4] [--sheet FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import students
+from compress.artifact import Artifact, write_json
+from compress.context import Context, Progress
+from compress.errors import InputError
+from compress.judging.metrics.fidelity import haar_energy, psnr, ssim
+from compress.plan import Plan, plan
+from compress.reporting.sheets import Row, contact_sheet
+from compress.run import carry_out
+from compress.shards import Shards
+from compress.shrinking import macs
+from compress.stages import distill
+from compress.steps import DistillStep
+from compress.training.batches import Batches, to_picture
+from compress.training.losses import components_l1, distillation_loss
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
+DATA = ("inputs", "targets", "test-inputs", "test-targets")
+ROUNDS, STEPS = 5, 6
+"""Of the timing: rounds of all arms, and steps of each in a round."""
+BATCH = 32
+FIRST_OF_RESIDUAL = 8
+"""Raw channels from here on are residual and mask."""
+Bytes = NDArray[np.uint8]
+
+
+def arms(step: DistillStep, size: int) -> dict[str, DistillStep]:
+    """The settings of each arm; `size` is the side of the photos."""
+    mapless = {name: weight for name, weight in step.weights.items() if name != "maps"}
+    plain = {name: weight for name, weight in step.weights.items() if name != "components"}
+    redrawn = step.student.model_copy(update={"family": "rgb"})
+    large = redrawn.model_copy(update={"core_resolution": size})
+    return {
+        "map": step,
+        "map, no residual": step,
+        "map, no components": step.model_copy(update={"weights": plain}),
+        "rgb": step.model_copy(update={"student": redrawn, "weights": mapless}),
+        "rgb large": step.model_copy(update={"student": large, "weights": mapless}),
+    }
+
+
+def training_of(name: str, step: DistillStep, batches: Batches, folder: Path) -> distill.Training:
+    """A new student and all that its training changes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    student = distill.start(step, {}, seed=0)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
+    if name == "map, no residual":
+        keep_residual_out(student)
+    return distill.make_training(student, step, batches, folder, seed=0)
+
+
+def keep_residual_out(student: students.Student) -> None:
+    """Mask and residual stay what they are in a new student (5 % of grey, which the gain makes up for)."""
+    head = student.core.get_submodule("head")
+    for parameter in head.parameters():
+        parameter.register_hook(lambda slope: torch.cat([slope[:FIRST_OF_RESIDUAL], slope[FIRST_OF_RESIDUAL:] * 0]))  # type: ignore[no-untyped-call]  # torch's
+
+
+def seconds_a_step(settings: Mapping[str, DistillStep], batches: Batches, folder: Path) -> dict[str, float]:
+    """Processor seconds of a step of each arm: median of rounds in which all of them take part."""
+    found: dict[str, list[float]] = {name: [] for name in settings}
+    trainings = {name: training_of(name, step, batches, folder / "timing") for name, step in settings.items()}
+    for _ in range(ROUNDS + 1):
+        for name, step in settings.items():
+            began = time.process_time()
+            for number, batch in enumerate(batches.iterate(0, STEPS)):
+                training = trainings[name]
+                output = training.student(batch.photo)
+                loss, _ = distillation_loss(output, batch, step.weights, adapter=training.adapter)
+                distill.update(training, loss, number)
+            found[name].append((time.process_time() - began) / STEPS)
+    return {name: statistics.median(times[1:]) for name, times in found.items()}
+
+
+@torch.no_grad()
+def draw(student: students.Student, photos: Shards) -> Bytes:
+    """What the student makes of all photos, uint8 [N, S, S, 3]."""
+    parts = []
+    for first in range(0, len(photos), BATCH):
+        rows = photos.read(range(first, min(first + BATCH, len(photos))), ["photo"])
+        image = (student(to_picture(rows["photo"])).image.clamp(-1, 1) + 1) * 127.5
+        parts.append(image.round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    return np.concatenate(parts)
+
+
+def measured(drawn: Bytes, wanted: Bytes, points: torch.Tensor) -> dict[str, float]:
+    """Against the teacher's pictures; `eyes and mouth` is the error in levels of 255 under the loss's windows."""
+    apart = to_picture(drawn) - to_picture(wanted)
+    return {
+        "PSNR, dB": float(psnr(drawn, wanted).mean()),
+        "SSIM": float(ssim(drawn, wanted).mean()),
+        "Haar energy": float((haar_energy(drawn).sum(1) / haar_energy(wanted).sum(1)).mean()),
+        "eyes and mouth": float(components_l1(apart, points)) * 127.5,
+    }
+
+
+def without_verdict(path: Path, tier: str) -> tuple[Plan, DistillStep]:
+    """The part of a recipe's plan that makes pictures, and what its tier's first training is told."""
+    whole = plan(path)
+    told = {step.name: step.settings for step in whole.steps}.get(f"distill-{tier}")
+    if not isinstance(told, DistillStep):
+        raise InputError(f"--tier {tier}: {path} has no such tier; name one of its own")
+    return replace(whole, steps=tuple(step for step in whole.steps if step.name in DATA)), told
+
+
+def table(results: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Markdown lines, one an arm."""
+    columns = list(next(iter(results.values())))
+    yield "| student | " + " | ".join(columns) + " |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for name, found in results.items():
+        yield f"| {name} | " + " | ".join(f"{found[column]:.4g}" for column in columns) + " |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the arms that are missing, one after the other, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, help="folder of the runs; pictures of a finished run of the recipe serve")
+    parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("--tier", default="cpu")
+    parser.add_argument("--minutes", type=float, default=4.0, help="processor time of each training")
+    parser.add_argument("--sheet", type=Path, help="PNG of ten test faces in all arms")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    progress = Progress()
+    data, step = without_verdict(chosen.recipe, chosen.tier)
+    made: Mapping[str, Artifact] = carry_out(data, chosen.runs, progress, device=lambda: "cpu")
+    photos, targets, tests, wanted = (Shards(made[name].path) for name in DATA)
+    batches = Batches(photos, targets, step.batch, 0)
+    folder = chosen.runs / "families"
+    everything = tests.read(range(len(tests)), ["photo", "points"])
+    pictures = wanted.read(range(len(wanted)), ["image"])["image"]
+    points = torch.from_numpy(everything["points"].astype(np.float32))
+    settings = arms(step, everything["photo"].shape[1])
+    costs = seconds_a_step(settings, batches, folder)
+    results: dict[str, dict[str, float]] = {}
+    columns = [everything["photo"], pictures]
+    for name, told in settings.items():
+        images = max(1, round(chosen.minutes * 60 / costs[name])) * step.batch
+        told = told.model_copy(update={"images": images})
+        training = training_of(name, told, batches, folder / name.replace(", ", "-").replace(" ", "-"))
+        distill.train(training, told, batches, Context("cpu", progress, 0), name)
+        training.ema.copy_to(training.student)
+        student = training.student.eval()
+        drawn = draw(student, tests)
+        columns.append(drawn)
+        side = student.core_resolution
+        cost = macs.count(student.core, torch.zeros(1, 3, side, side)).total / 1e6
+        results[name] = {"M MACs": cost, "images": images} | measured(drawn, pictures, points)
+        write_json(folder / "results.json", results)
+        training.checkpoints.remove()
+    if chosen.sheet:
+        rows = [Row([column[i] for column in columns], f"face {i}") for i in range(min(10, len(tests)))]
+        contact_sheet(rows, ["photo", "teacher", *settings], chosen.sheet)
+    print("\n".join(table(results)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
