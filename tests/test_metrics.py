@@ -201,6 +201,15 @@ def test_rank1_does_not_fall_with_the_number_of_photos() -> None:
     assert identity.rank1(photo, picture).mean() == pytest.approx(few, abs=0.02)
 
 
+def test_rank1_in_blocks_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(14)
+    photo, person = generator.normal(size=(37, 6)), np.arange(37) // 3
+    picture = photo + generator.normal(0, 0.8, photo.shape)
+    whole = identity.rank1(photo, picture, person)
+    monkeypatch.setattr(identity, "BLOCK", 8)
+    assert identity.rank1(photo, picture, person).tolist() == whole.tolist()
+
+
 def test_rank1_counts_another_photo_of_the_same_person_neither_way() -> None:
     photo = np.array([[1.0, 0], [1, 0.1], [0, 1]])
     picture = np.array([[1.0, 0.2], [1, 0.2], [0, 1]])  # both of the first person are nearer to the second photo

@@ -83,10 +83,10 @@ def identity_rows(photo: Floats, drawn: Floats, person: NDArray[np.generic], see
 
 def margins(photo: Floats, drawn: Floats, person: NDArray[np.generic]) -> Floats:
     """Cosine of each drawn picture to its own photo less its mean cosine to photos of other people, [n]."""
-    scores = drawn.astype(np.float64) @ photo.astype(np.float64).T
-    others = person[:, None] != person
-    mean: Floats = np.where(others, scores, 0).sum(axis=1) / np.maximum(others.sum(axis=1), 1)
-    margin: Floats = np.diag(scores) - mean
+    margin: Floats = np.empty(len(photo))
+    for block, scores, others in identity.score_blocks(drawn, photo, person):
+        mean = np.where(others, scores, 0).sum(axis=1) / np.maximum(others.sum(axis=1), 1)
+        margin[block] = scores[np.arange(len(scores)), block] - mean
     return margin
 
 

@@ -7,6 +7,8 @@ pupil: say so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -16,6 +18,7 @@ from compress.judging.metrics.intervals import Clusters, share_ratio
 
 Floats = NDArray[np.floating]
 
+BLOCK = 1024  # pictures compared with all photos at a time
 GALLERY = 30  # photos that a picture is matched with: its own and 29 of other people
 
 
@@ -42,13 +45,12 @@ def rank1(photo: Floats, pictures: Floats, person: Clusters | None = None, galle
     the same `person` [n] are neither right nor wrong. Raises ValueError if there is nobody else.
     """
     unit = photo / np.maximum(np.linalg.norm(photo.astype(np.float64), axis=1, keepdims=True), 1e-12)
-    scores = pictures.astype(np.float64) @ unit.T
-    names = np.arange(len(photo)) if person is None else np.asarray(person)
-    others = names[:, None] != names
-    m = others.sum(axis=1)
+    m, wrong = np.empty(len(photo), np.int64), np.empty(len(photo), np.int64)
+    for block, scores, others in score_blocks(pictures, unit, person):
+        own = scores[np.arange(len(scores)), block]
+        m[block], wrong[block] = others.sum(axis=1), (others & ~(scores < own[:, None])).sum(axis=1)
     if not m.all():
         raise ValueError("rank1: all photos are of one person; nobody could be mistaken for another")
-    wrong = (others & ~(scores < np.diag(scores)[:, None])).sum(axis=1)
     drawn = np.minimum(gallery - 1, m)
     right = m - wrong
     # The two factors a! / (a - drawn)! with their denominators: exactly 1 where nobody is as like.
@@ -56,6 +58,20 @@ def rank1(photo: Floats, pictures: Floats, person: Clusters | None = None, galle
     logs += special.gammaln(m - drawn + 1) - special.gammaln(np.maximum(right - drawn, 0) + 1)
     chance: Floats = np.where(right >= drawn, np.exp(logs), 0.0)
     return chance
+
+
+def score_blocks(
+    pictures: Floats, photos: Floats, person: Clusters | None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]]:
+    """Rows, their scores [b, n] (inner products) with all `photos`, and which of these show somebody else.
+
+    In blocks, because all n x n at once grow with the square of the test set.
+    """
+    names = np.arange(len(photos)) if person is None else np.asarray(person)
+    columns = photos.astype(np.float64).T
+    for first in range(0, len(pictures), BLOCK):
+        rows = np.arange(first, min(first + BLOCK, len(pictures)))
+        yield rows, pictures[rows].astype(np.float64) @ columns, names[rows, None] != names
 
 
 def rank1_relative(of_student: Floats, of_teacher: Floats, clusters: Clusters | None = None) -> Estimate:
