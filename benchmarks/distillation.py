@@ -29,7 +29,7 @@ from compress.shards import Shards, ShardWriter
 from compress.stages import distill, targets
 from compress.teaching.source import Drawn, quantize_picture, to_half
 from compress.training.batches import Batch, Batches, to_picture
-from compress.training.loop import autocast
+from compress.training.loop import autocast, to_channels_last
 from compress.training.losses import distillation_loss
 
 SIZE, BATCH, SAMPLES, WARM_UP = 128, 16, 64, 2
@@ -38,12 +38,9 @@ SETTINGS = DistillSettings(images=1_000_000, batch=BATCH, learning_rate=1e-3, em
 BOUND = 0.5
 
 
-class NoIdentity(nn.Module):
-    """Stands in for the identity network, which the timed steps do not use."""
-
-    def embed(self, images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """[N, 128] of zeros."""
-        return torch.zeros(len(images), 128)
+def no_identity(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """[N, 128] of zeros, for the identity network that the timed steps do not use."""
+    return torch.zeros(len(images), 128)
 
 
 def write_samples(folder: Path, teacher: nn.Module) -> tuple[Shards, Shards]:
@@ -56,8 +53,7 @@ def write_samples(folder: Path, teacher: nn.Module) -> tuple[Shards, Shards]:
             with torch.no_grad():
                 output = teacher(to_picture(photos))
             drawn = Drawn(quantize_picture(output.image), to_half(output.maps), to_half(output.tap))
-            # An identity network with nothing in it is not of the class that the stage names.
-            for row, sample in enumerate(targets.samples(drawn, NoIdentity(), rows, "cpu")):  # type: ignore[arg-type]
+            for row, sample in enumerate(targets.samples(drawn, no_identity, rows, "cpu")):
                 inputs.add({name: value[row] for name, value in rows.items()})
                 outputs.add(sample)
     return Shards(folder / "inputs"), Shards(folder / "targets")
@@ -65,7 +61,7 @@ def write_samples(folder: Path, teacher: nn.Module) -> tuple[Shards, Shards]:
 
 def product_step(student: students.Student, batches: Batches, folder: Path) -> Callable[[], object]:
     """The step of stage distill, data included."""
-    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
+    to_channels_last(student)
     training = distill.make_training(student, SETTINGS, batches, folder, 0)
     stream = enumerate(batches.iterate(0, 1_000_000))
     student.train()
@@ -83,6 +79,7 @@ def product_step(student: students.Student, batches: Batches, folder: Path) -> C
 def plain_step(student: students.Student, teacher: nn.Module, batch: Batch) -> Callable[[], object]:
     """The textbook loop: float32, the teacher at every step, the weights averaged one by one; its data is free."""
     channels = student.eval()(batch.photo[:1]).tap.shape[1]
+    assert batch.tap is not None, "the shipped teacher offers its tap"
     adapter = nn.Conv2d(channels, batch.tap.shape[1], 1)
     parameters = [*student.train().parameters(), *adapter.parameters()]
     optimizer = torch.optim.Adam(parameters, 1e-3, foreach=False)
@@ -95,7 +92,7 @@ def plain_step(student: students.Student, teacher: nn.Module, batch: Batch) -> C
         given = {"photo": photo, "image": taught.image.clamp(-1, 1), "maps": taught.maps, "tap": taught.tap}
         total, _ = distillation_loss(student(photo), Batch(**{**vars(batch), **given}), WEIGHTS, adapter=adapter)
         optimizer.zero_grad()
-        total.backward()
+        torch.autograd.backward(total)
         optimizer.step()
         with torch.no_grad():
             for name, value in student.state_dict().items():

@@ -46,7 +46,7 @@ def test_shadow_counts_the_taps_that_are_hidden() -> None:
     shadow_map[:, 20:] = 10.0
     frame, (scale, centre, softness) = np.eye(3, dtype=np.float32), np.array([1, 0, 4], np.float32)
     lit, edge, dark = (
-        lit_taps(shadow_map, frame, scale, centre, softness, x, 20.0, 0.0, 3, 5) for x in (8.0, 20.0, 32.0)
+        lit_taps(shadow_map, frame, (scale, centre, softness), (x, 20.0, 0.0), 3, 5) for x in (8.0, 20.0, 32.0)
     )
     assert lit == TAPS
     assert 0 < edge < TAPS

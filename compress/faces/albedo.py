@@ -46,7 +46,7 @@ _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
 
 @njit(cache=True, error_model="numpy")
-def decode(value):  # type: ignore[no-untyped-def]
+def decode(value):  # type: ignore[no-untyped-def]  # numba infers them
     """Texel 0..255 to linear light."""
     low = int(value)
     high = min(255, low + 1)
@@ -55,7 +55,7 @@ def decode(value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def cloth_row(u, v, numbers):  # type: ignore[no-untyped-def]
+def cloth_row(u, v, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Row of `colours` of the cloth at a depth u below the neckline and a distance v from the middle."""
     if numbers[SUIT] > 0 and v < 0.45 * max(0.0, 1 - u / numbers[LAPEL]) + 0.02:
         if numbers[TIED] > 0 and v < 0.075 + 0.03 * u and u > 0.03:
@@ -65,7 +65,7 @@ def cloth_row(u, v, numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore[no-untyped-def]
+def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore[no-untyped-def]  # numba infers them
     """Eyeball's colour in place; the iris is magnified about its centre in the texture. Returns the share of iris."""
     cu, cv = 0.295, 0.305
     if u + v > 1.0:
@@ -88,7 +88,7 @@ def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore
 
 
 @njit(cache=True, error_model="numpy")
-def wear_albedo(rgb, m, u, v, colours, numbers):  # type: ignore[no-untyped-def]
+def wear_albedo(rgb, m, u, v, colours, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Colour in place of clothes, headwear, scarves and spectacles."""
     if m == HEADWEAR:
         pattern = int(numbers[HEADWEAR_PATTERN])
@@ -111,7 +111,7 @@ def wear_albedo(rgb, m, u, v, colours, numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):  # type: ignore[no-untyped-def]
+def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):  # type: ignore[no-untyped-def]  # numba infers them
     """Colour [3] in place of material m; returns a trait: lip of skin 0..1, iris of an eye 0..1, strand of hair."""
     if m in (CLOTH, GLASSES, HEADWEAR, SCARF):
         wear_albedo(rgb, m, u, v, colours, numbers)

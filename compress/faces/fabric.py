@@ -13,7 +13,7 @@ RIBBON = 0.24
 
 
 @njit(cache=True, error_model="numpy")
-def weave(rgb, u, v, first, second, pattern, period):  # type: ignore[no-untyped-def]
+def weave(rgb, u, v, first, second, pattern, period):  # type: ignore[no-untyped-def]  # numba infers them
     """Colour in place of a fabric at (u, v) decimetres: rows `first` and `second` [3], pattern, period."""
     share = 0.0
     a = u / period

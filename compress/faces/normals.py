@@ -13,14 +13,14 @@ GRAZING = 0.02
 
 
 @njit(cache=True, error_model="numpy")
-def unit(x, y, z):  # type: ignore[no-untyped-def]
+def unit(x, y, z):  # type: ignore[no-untyped-def]  # numba infers them
     """A vector divided by its length."""
     inverse = 1.0 / (math.sqrt(x * x + y * y + z * z) + 1e-9)
     return x * inverse, y * inverse, z * inverse
 
 
 @njit(cache=True, error_model="numpy")
-def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]
+def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba infers them
     """Vector [n, 3] of the vertices at two barycentrics of triangle i."""
     a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
     c2 = 1 - c0 - c1
@@ -32,7 +32,7 @@ def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def face_camera(m, nx, ny, nz, vx, vy, vz):  # type: ignore[no-untyped-def]
+def face_camera(m, nx, ny, nz, vx, vy, vz):  # type: ignore[no-untyped-def]  # numba infers them
     """A unit normal that does not turn from the camera, and its cosine; cloth has two sides."""
     nx, ny, nz = unit(nx, ny, nz)
     facing = nx * vx + ny * vy + nz * vz

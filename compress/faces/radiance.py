@@ -38,7 +38,7 @@ _BASIS = np.array([0.282095] + [0.488603] * 3 + [1.092548] * 2 + [0.315392, 1.09
 
 
 @njit(cache=True, error_model="numpy")
-def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]
+def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]  # numba infers them
     """Second-order harmonics [9, 3] of channel k, times their basis factors, in direction (x, y, z); not negative."""
     flat = harmonics[0, k] + harmonics[1, k] * y + harmonics[2, k] * z + harmonics[3, k] * x
     mixed = harmonics[4, k] * (x * y) + harmonics[5, k] * (y * z) + harmonics[7, k] * (x * z)
@@ -69,7 +69,7 @@ def wraps(numbers: Array) -> npt.NDArray[np.float64]:
 
 
 @njit(cache=True, error_model="numpy")
-def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]
+def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Brightness of the lights that an eye mirrors in direction (rx, ry, rz)."""
     towards = rx * lights[CATCH, 0] + ry * lights[CATCH, 1] + rz * lights[CATCH, 2]
     edge = 0.984 - 0.022 * numbers[CARTOON]
@@ -80,7 +80,7 @@ def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers):  # type: ignore[no-untyped-def]
+def highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Shares that a material mirrors: of the key light, of the light of the direction that it mirrors."""
     if m == SKIN:
         sheen = (0.04 + 0.96 * (1 - facing) ** 5) * 0.22 * numbers[GLOSS] * ao

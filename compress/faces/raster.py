@@ -29,7 +29,7 @@ NOWHERE = np.float32(1e9)
 
 
 @njit(cache=True, error_model="numpy")
-def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]
+def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]  # numba infers them
     """Whether cloth, hair or beard is cut out here; hair by its alpha with a little hashed dither."""
     if m == CLOTH:
         return u < 0.0
@@ -40,7 +40,7 @@ def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def find_least(nearness, least):  # type: ignore[no-untyped-def]
+def find_least(nearness, least):  # type: ignore[no-untyped-def]  # numba infers them
     """Fill in the least nearness in every block of samples."""
     height, width = nearness.shape
     least[:] = NOWHERE
@@ -50,7 +50,7 @@ def find_least(nearness, least):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def is_hidden(least, left, right, top, bottom, nearest):  # type: ignore[no-untyped-def]
+def is_hidden(least, left, right, top, bottom, nearest):  # type: ignore[no-untyped-def]  # numba infers them
     """Whether all that was drawn in the blocks around a box is nearer than what comes."""
     for row in range(top // BLOCK, bottom // BLOCK + 1):
         for column in range(left // BLOCK, right // BLOCK + 1):
@@ -84,7 +84,7 @@ def rasterize(
 
 
 @njit(cache=True, error_model="numpy")
-def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, outside):  # type: ignore[no-untyped-def]
+def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, outside):  # type: ignore[no-untyped-def]  # numba infers them
     """See rasterize."""
     triangle = np.full((height, width), -1, np.int32)
     nearness = np.zeros((height, width), np.float32)
@@ -147,7 +147,7 @@ def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, o
 
 
 @njit(cache=True, error_model="numpy")
-def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  # type: ignore[no-untyped-def]
+def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  # type: ignore[no-untyped-def]  # numba infers them
     """Order-independent transmittance [H, W, 2] float32 of brows (0) and lashes (1) over the visible surface.
 
     gain [materials] float32 multiplies the texture alpha.
@@ -184,7 +184,7 @@ def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  
 
 
 @njit(cache=True, error_model="numpy")
-def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore[no-untyped-def]
+def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore[no-untyped-def]  # numba infers them
     """Per-vertex attribute [n, k] float32 seen at every step-th sample: [H/step, W/step, k]; zero where empty."""
     height = triangle.shape[0] // step
     width = triangle.shape[1] // step
@@ -208,7 +208,7 @@ def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore
 
 
 @njit(cache=True, error_model="numpy")
-def accumulate_targets(weights, starts, vertex, value, positions):  # type: ignore[no-untyped-def]
+def accumulate_targets(weights, starts, vertex, value, positions):  # type: ignore[no-untyped-def]  # numba infers them
     """Add sum_k weights[k] * target_k to positions [n, 3] in place; targets are sparse rows starts[k]:starts[k+1]."""
     for k in range(weights.shape[0]):
         w = weights[k]
@@ -222,7 +222,7 @@ def accumulate_targets(weights, starts, vertex, value, positions):  # type: igno
 
 
 @njit(cache=True, error_model="numpy")
-def vertex_normals(positions, faces):  # type: ignore[no-untyped-def]
+def vertex_normals(positions, faces):  # type: ignore[no-untyped-def]  # numba infers them
     """Area-weighted unit vertex normals [n, 3] float32 of a triangle mesh."""
     out = np.zeros_like(positions)
     for i in range(faces.shape[0]):

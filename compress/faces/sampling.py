@@ -7,7 +7,7 @@ from numba import njit
 
 
 @njit(cache=True, error_model="numpy")
-def hash01(x, y, s):  # type: ignore[no-untyped-def]
+def hash01(x, y, s):  # type: ignore[no-untyped-def]  # numba infers them
     """A repeatable pseudo-random number in [0, 1) of three integers."""
     h = np.uint32(x * 374761393 + y * 668265263 + s * 2246822519)
     h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
@@ -16,7 +16,7 @@ def hash01(x, y, s):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-untyped-def]
+def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-untyped-def]  # numba infers them
     """Bilinear RGBA look-up into the flat uint8 atlas; v points up; out [4] gets 0..255."""
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
     y = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.001)
@@ -32,7 +32,7 @@ def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-u
 
 
 @njit(cache=True, error_model="numpy")
-def texture_alpha(flat, offset, width, height, u, v):  # type: ignore[no-untyped-def]
+def texture_alpha(flat, offset, width, height, u, v):  # type: ignore[no-untyped-def]  # numba infers them
     """Bilinear look-up of the alpha channel alone, 0..255; see sample_texture."""
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
     y = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.001)

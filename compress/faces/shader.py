@@ -55,7 +55,7 @@ LIFT = 0.02
 
 
 @njit(cache=True, error_model="numpy")
-def is_smooth(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]
+def is_smooth(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]  # numba infers them
     """Whether the four samples of a pixel show one surface of skin, so that one shading does for them."""
     for row in range(y, y + 2):
         for column in range(x, x + 2):
@@ -74,7 +74,7 @@ def shade(*samples: Any) -> tuple[Array, npt.NDArray[np.uint8]]:
 
 
 @njit(cache=True, error_model="numpy")
-def shade_samples(  # type: ignore[no-untyped-def]
+def shade_samples(  # type: ignore[no-untyped-def]  # numba infers them
     triangle,
     bary0,
     bary1,
@@ -133,36 +133,10 @@ def shade_samples(  # type: ignore[no-untyped-def]
             label[y, x] = LIP_LABEL if m == SKIN and trait > 0.5 else m + 1
 
             near = px + nx * LIFT, py + ny * LIFT, pz + nz * LIFT
-            scale, centre, softness = (
-                numbers[SHADOW_SCALE],
-                numbers[SHADOW_CENTRE],
-                numbers[SOFTNESS],
-            )
-            taps = lit_taps(
-                shadow_map,
-                light_frame,
-                scale,
-                centre,
-                softness,
-                near[0],
-                near[1],
-                near[2],
-                x,
-                y,
-            )
+            texels = numbers[SHADOW_SCALE], numbers[SHADOW_CENTRE], numbers[SOFTNESS]
+            taps = lit_taps(shadow_map, light_frame, texels, near, x, y)
             if smooth:
-                taps += lit_taps(
-                    shadow_map,
-                    light_frame,
-                    scale,
-                    centre,
-                    softness,
-                    near[0],
-                    near[1],
-                    near[2],
-                    left,
-                    top,
-                )
+                taps += lit_taps(shadow_map, light_frame, texels, near, left, top)
             else:
                 taps *= 2
             lit = taps / (2 * TAPS)

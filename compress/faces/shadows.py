@@ -20,12 +20,14 @@ _TINTED = ((np.arange(2 * TAPS + 1) / (2 * TAPS))[:, None] ** (0.65 + 0.175 * np
 
 
 @njit(cache=True, error_model="numpy")
-def lit_taps(shadow_map, frame, scale, centre, softness, px, py, pz, x, y):  # type: ignore[no-untyped-def]
+def lit_taps(shadow_map, frame, texels, point, x, y):  # type: ignore[no-untyped-def]  # numba infers them
     """How many of the taps around a point the key light reaches; the taps are turned at random from sample to sample.
 
-    frame [3, 3]: axes of the shadow map; scale and centre: scene units to texels; softness: radius in texels; x, y: the
-    sample, which chooses the turn.
+    frame [3, 3]: axes of the shadow map; texels: scale and centre (scene units to texels), radius of the taps; x, y:
+    the sample, which chooses the turn.
     """
+    scale, centre, softness = texels
+    px, py, pz = point
     size = shadow_map.shape[0]
     sx = (frame[0, 0] * px + frame[0, 1] * py + frame[0, 2] * pz) * scale + centre
     sy = (frame[1, 0] * px + frame[1, 1] * py + frame[1, 2] * pz) * scale + centre
@@ -41,6 +43,6 @@ def lit_taps(shadow_map, frame, scale, centre, softness, px, py, pz, x, y):  # t
 
 
 @njit(cache=True, error_model="numpy")
-def tinted(taps, k):  # type: ignore[no-untyped-def]
+def tinted(taps, k):  # type: ignore[no-untyped-def]  # numba infers them
     """Share of channel k at the edge of a shadow on skin, where red light is scattered furthest; taps: of two sets."""
     return _TINTED[taps, k]

@@ -26,7 +26,7 @@ from compress.faces.skin_textures import LINE
 
 
 @njit(cache=True, error_model="numpy")
-def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-untyped-def]
+def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Skin colour in place: tone, make-up, freckles, lips, beard, scalp hair; zone is the zone texture in 0..1."""
     toon = numbers[CARTOON]
     fine = (zone[3] - 0.5) * 8.0
@@ -60,7 +60,7 @@ def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-u
 
 
 @njit(cache=True, error_model="numpy")
-def skin_gloss(lip, facing, half, view_half, to_key, numbers):  # type: ignore[no-untyped-def]
+def skin_gloss(lip, facing, half, view_half, to_key, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Share of the key light that skin mirrors to the camera: GGX (Walter et al. 2007), glossier lips."""
     rough = numbers[ROUGHNESS] * (1 - 0.25 * lip)
     a2 = rough**4

@@ -11,7 +11,7 @@ EDGE_SLACK = 1e-9
 
 
 @njit(cache=True, error_model="numpy")
-def place(screen, faces, i):  # type: ignore[no-untyped-def]
+def place(screen, faces, i):  # type: ignore[no-untyped-def]  # numba infers them
     """Corners of triangle i: x and y of each, twice its signed area."""
     a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
     x0, y0 = float(screen[a, 0]), float(screen[a, 1])
@@ -21,7 +21,7 @@ def place(screen, faces, i):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def]
+def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def]  # numba infers them
     """First and last column, first and last row of the samples that may lie in a triangle."""
     left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
     right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
@@ -30,7 +30,7 @@ def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-def]
+def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-def]  # numba infers them
     """Two barycentrics at a point, and how they change with x and with y."""
     inverse = 1.0 / area
     w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
@@ -39,7 +39,7 @@ def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, error_model="numpy")
-def clip(low, high, weight, step):  # type: ignore[no-untyped-def]
+def clip(low, high, weight, step):  # type: ignore[no-untyped-def]  # numba infers them
     """Narrow the steps low..high along a row to where weight + k * step >= 0."""
     if step > 0.0:
         return max(low, -weight / step), high
@@ -49,7 +49,7 @@ def clip(low, high, weight, step):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]
+def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]  # numba infers them
     """First and last of the steps 0..length along a row at which all barycentrics are positive."""
     low, high = clip(0.0, float(length), w0, s0)
     low, high = clip(low, high, w1, s1)
@@ -58,7 +58,7 @@ def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def texture_place(uv, uv_faces, i, c0, c1):  # type: ignore[no-untyped-def]
+def texture_place(uv, uv_faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba infers them
     """Texture coordinates at two barycentrics of triangle i."""
     a, b, c = uv_faces[i, 0], uv_faces[i, 1], uv_faces[i, 2]
     c2 = 1.0 - c0 - c1

@@ -31,6 +31,7 @@ from compress.recipe import JudgeSettings
 from compress.reporting.sheets import Row, contact_sheet
 from compress.shards import Sample, Shards, ShardWriter
 from compress.threads import in_order
+from compress.training.loop import to_channels_last
 
 if TYPE_CHECKING:
     from compress.steps import AssessStep
@@ -111,7 +112,7 @@ def open_teacher(path: Path, styles: Sequence[str], device: str) -> Drawer:
     known = network.architecture.styles
     if missing := [style for style in styles if style not in known]:
         raise InputError(f"assess: {path.name} has no style {', '.join(missing)}; it has {', '.join(known)}")
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
+    to_channels_last(network)
     return Drawer(network, tuple(known.index(style) for style in styles), device)
 
 

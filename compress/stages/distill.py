@@ -31,6 +31,7 @@ from compress.training.loop import (
     set_learning_rate,
     steps_of,
     supported_precision,
+    to_channels_last,
 )
 from compress.training.losses import Embed, distillation_loss
 
@@ -53,7 +54,7 @@ def run(
     losses that the student cannot have.
     """
     student = start(settings, inputs, context.seed).to(context.device)
-    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
+    to_channels_last(student)
     check_weights(student, settings)
     photos, targets = Shards(inputs["inputs"].path), Shards(inputs["targets"].path)
     batches = Batches(photos, targets, settings.batch, context.seed, device=context.device)

@@ -25,8 +25,8 @@ from compress.teaching.teacher_pairs import Pairs
 from compress.training.batches import to_picture
 
 if TYPE_CHECKING:
-    from compress.networks.sface import SFace
     from compress.recipe import TeacherSettings
+    from compress.training.losses import Embed
 
 SHARD_SIZE = 64  # what a killed process may lose: a teacher is slow
 FIELDS = ("photo", "points")
@@ -50,7 +50,7 @@ def run(settings: TeacherSettings, inputs: Mapping[str, Artifact], folder: Path,
         with context.progress.task("teacher", len(photos), done=writer.count) as task:
             for first in remaining:
                 rows = photos.read(np.arange(first, min(first + BATCH, len(photos))), fields)
-                for sample in samples(draw(teacher, rows), identity, rows, context.device):
+                for sample in samples(draw(teacher, rows), identity.embed, rows, context.device):
                     writer.add(sample)
                 task.advance(len(rows["photo"]))
     described = {"name": teacher.name, "sha256": teacher.sha256, "offers": sorted(teacher.offers)}
@@ -77,13 +77,13 @@ def draw(teacher: Network | Pairs, rows: Mapping[str, Array]) -> Drawn:
 
 
 @torch.no_grad()
-def samples(drawn: Drawn, identity: SFace, rows: Mapping[str, Array], device: str) -> list[dict[str, Array]]:
+def samples(drawn: Drawn, embed: Embed, rows: Mapping[str, Array], device: str) -> list[dict[str, Array]]:
     """Targets of a few inputs, one sample each: image u8, identity and photo_identity f16, maps and tap if offered."""
     points = torch.from_numpy(rows["points"].astype(np.float32)).to(device)
     fields: dict[str, Array] = {
         "image": drawn.image,
-        "identity": to_half(identity.embed(to_picture(drawn.image).to(device), points)),
-        "photo_identity": to_half(identity.embed(to_picture(rows["photo"]).to(device), points)),
+        "identity": to_half(embed(to_picture(drawn.image).to(device), points)),
+        "photo_identity": to_half(embed(to_picture(rows["photo"]).to(device), points)),
     }
     fields |= {name: value for name, value in (("maps", drawn.maps), ("tap", drawn.tap)) if value is not None}
     return [{name: value[row] for name, value in fields.items()} for row in range(len(drawn.image))]

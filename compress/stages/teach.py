@@ -33,7 +33,7 @@ from compress.teaching.mixture import JUDGE_RATE, Drawn, Mixture
 from compress.teaching.pairs import PairBatch, PairBatches, styles_in
 from compress.teaching.tasks import teaching_loss
 from compress.teaching.unpaired import UnpairedBatch
-from compress.training.loop import Checkpoints, Ema, autocast, cosine, require_finite, steps_of
+from compress.training.loop import Checkpoints, Ema, autocast, cosine, require_finite, steps_of, to_channels_last
 
 WEIGHTS = "teacher.safetensors"
 CLIP_NORM = 1.0
@@ -49,7 +49,7 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     train, validation = (Shards(inputs["pairs"].path / name) for name in ("train", "validation"))
     torch.manual_seed(context.seed)
     network = initial_network(settings, train).to(context.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
+    to_channels_last(network)
     mixture = None
     if settings.unpaired:
         mixture = Mixture(settings, settings.unpaired, Shards(inputs["photos"].path), context)

@@ -28,7 +28,7 @@ from compress.judging.candidate import FAILURES
 from compress.planning.style_choice import name_of, weights_of
 from compress.planning.teacher_files import Port, port_of, read_program
 from compress.recipe import Output, TeacherSettings
-from compress.training.loop import autocast
+from compress.training.loop import autocast, to_channels_last
 
 Call = Callable[[Tensor], Mapping[str, Tensor]]
 FREE = Port(channels_last=False, batch=0, side=0)
@@ -54,7 +54,7 @@ def open_network(settings: TeacherSettings, device: str) -> Opened:
         weights = torch.tensor(weights_of(settings.style, network.architecture.styles), device=device)
     except ValueError as error:
         raise InputError(f"teacher.style: {error}") from error
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's annotations
+    to_channels_last(network)
     network.eval()
 
     def call(photo: Tensor) -> dict[str, Tensor]:

@@ -34,6 +34,7 @@ __all__ = [
     "require_finite",
     "steps_of",
     "supported_precision",
+    "to_channels_last",
 ]
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -87,6 +88,11 @@ def autocast(precision: str, device: str = "cpu") -> AbstractContextManager[obje
     kind = torch.device(device).type
     enabled = supported_precision(precision, device) == "bfloat16"
     return torch.autocast(kind, torch.bfloat16, enabled=enabled)
+
+
+def to_channels_last(network: nn.Module) -> None:
+    """Lay the weights of `network` out with channels last, in place: the order that convolutions are fastest in."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's overloads leave it out
 
 
 def require_finite(loss: Tensor | float, step: int, place: str) -> float:
