@@ -43,6 +43,7 @@ from compress.stages import inputs, teach
 from compress.steps import TeachStep
 from compress.teaching import curve
 from compress.teaching.pairs import PairBatches
+from compress.teaching.source import quantize_picture
 from compress.training.batches import to_picture
 from compress.training.losses import haar, haar_l1
 
@@ -192,7 +193,7 @@ def where_parts_differ(network: teachers.KStyleGAN, pairs: PairBatches) -> Numbe
 def draw(network: teachers.KStyleGAN, photos: Bytes) -> Bytes:
     """What the network makes of photos, both uint8 ``[N, H, W, 3]``."""
     parts = [network(to_picture(photos[i : i + BATCH])).image for i in range(0, len(photos), BATCH)]
-    return teach.to_bytes(torch.cat(parts))
+    return quantize_picture(torch.cat(parts))
 
 
 def resized(pictures: Bytes, side: int) -> Bytes:

@@ -34,6 +34,7 @@ from compress.shards import Shards
 from compress.shrinking import macs
 from compress.stages import distill
 from compress.steps import DistillStep
+from compress.teaching.source import quantize_picture
 from compress.training.batches import Batches, to_picture
 from compress.training.loop import to_channels_last
 from compress.training.losses import components_l1, distillation_loss
@@ -107,8 +108,7 @@ def draw(student: students.Student, photos: Shards) -> Bytes:
     parts = []
     for first in range(0, len(photos), BATCH):
         rows = photos.read(range(first, min(first + BATCH, len(photos))), ["photo"])
-        image = (student(to_picture(rows["photo"])).image.clamp(-1, 1) + 1) * 127.5
-        parts.append(image.round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+        parts.append(quantize_picture(student(to_picture(rows["photo"])).image))
     return np.concatenate(parts)
 
 

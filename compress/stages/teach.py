@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 import teachers
 from compress.artifact import Artifact
@@ -31,6 +31,7 @@ from compress.steps import TeachStep
 from compress.teaching.curve import Curve
 from compress.teaching.mixture import JUDGE_RATE, Drawn, Mixture
 from compress.teaching.pairs import PairBatch, PairBatches, styles_in
+from compress.teaching.source import quantize_picture
 from compress.teaching.tasks import teaching_loss
 from compress.teaching.unpaired import UnpairedBatch
 from compress.training.loop import Checkpoints, Ema, autocast, cosine, require_finite, steps_of, to_channels_last
@@ -142,11 +143,6 @@ def to_device(batch: PairBatch, device: str) -> PairBatch:
     return PairBatch(**{name: value.to(device) for name, value in vars(batch).items()})
 
 
-def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
-    """``[N, 3, H, W]`` in [-1, 1] -> uint8 ``[N, H, W, 3]``."""
-    return ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-
-
 @torch.no_grad()
 def validate(
     network: teachers.KStyleGAN, validation: Shards, settings: TeachStep, folder: Path, context: Context
@@ -164,8 +160,8 @@ def validate(
             output = network(batch.photo, batch.style)
             for name, value in errors(output, batch).items():
                 sums[name] = sums.get(name, 0.0) + value / steps
-            columns = columns or [to_bytes(batch.photo)]
-            columns += [to_bytes(output.image), to_bytes(batch.cartoon)]
+            columns = columns or [quantize_picture(batch.photo)]
+            columns += [quantize_picture(output.image), quantize_picture(batch.cartoon)]
         rows += [Row(pictures, f"pair {len(rows) + i}") for i, pictures in enumerate(zip(*columns, strict=True))]
         rows = rows[:SHEET_PAIRS]
     titles = ["photo", *(title for style in settings.styles for title in (f"teacher, {style}", f"cartoon, {style}"))]
@@ -180,7 +176,7 @@ def errors(output: teachers.TeacherOutput, batch: PairBatch) -> dict[str, float]
     return {
         "l1": float((image - batch.cartoon).abs().mean()),
         "l1_of_photo": float((batch.photo - batch.cartoon).abs().mean()),
-        "psnr_db": float(psnr(to_bytes(image), to_bytes(batch.cartoon)).mean()),
+        "psnr_db": float(psnr(quantize_picture(image), quantize_picture(batch.cartoon)).mean()),
         "flow_px": float(missed / batch.visible.sum()) * size / 2,
         "landmarks_share": float((output.geometry.landmarks - batch.landmarks).norm(dim=2).mean()) / 2,
     }
