@@ -247,6 +247,10 @@ class TeacherArchitecture(Section):
     fusion: Literal["sta", "add", "concat"] = Field(default="sta", description="how two features become one")
     block: Literal["fs", "residual"] = Field(default="fs", description="a ResNet block has the same MACs")
     mapping: Literal["3d", "flow", "rgb"] = Field(default="3d", description="how the style moves the photo; rgb: not")
+    antialias: bool = Field(default=False, description="smooth before each halving and after each doubling")
+    detail_gain: bool = Field(
+        default=False, description="a gain for the photo's fine detail alone, below 1 to above it"
+    )
 
 
 class PairSettings(Section):
@@ -282,6 +286,7 @@ class UnpairedSettings(Section):
     share: Annotated[float, Field(gt=0, le=2, description="photographs for each pair of a batch")] = 0.5
     consistency: Weight = 1.0
     contrast: Weight = 0.05
+    moments: Weight = Field(default=0.0, description="feature statistics of cartoons; 0.002 asks as much as an L1")
     identity: Weight = 0.05
     adversarial: Weight = Field(default=0.3, description="size of its gradient at the pictures, relative to an L1's")
     discriminator: Literal["pretrained", "plain"] = Field(

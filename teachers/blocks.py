@@ -26,6 +26,13 @@ def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, size=list(size), mode="nearest")
 
 
+def smooth(x: Tensor) -> Tensor:
+    """``x [N, C, H, W]`` through the binomial filter (1 2 1) across and down; the border is repeated."""
+    taps = torch.tensor([0.25, 0.5, 0.25]).to(x)
+    kernel = (taps[:, None] * taps).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=x.shape[1])
+
+
 def warp(x: Tensor, flow: Tensor) -> Tensor:
     """Sample ``x [N, C, H, W]`` at every output pixel plus its backward ``flow [N, 2, h, w]``.
 
@@ -131,14 +138,16 @@ class ModulatedConv(nn.Module):
 
     Scaling the input by the style and the output by ``rsqrt(sum((w * s)^2))`` equals convolving with per-sample
     demodulated weights, and needs no grouped convolution. Doubled rows and columns meet two of the kernel's taps alike,
-    so that one transposed convolution of 4 x 4 taps does both in less than half of the MACs. Shapes: x ``[N, in, h,
-    w]``, style ``[N, style]`` -> ``[N, out, 2h, 2w]``.
+    so that one transposed convolution of 4 x 4 taps does both in less than half of the MACs. With `antialias` the
+    result is smoothed, which makes the doubling bilinear. Shapes: x ``[N, in, h, w]``, style ``[N, style]`` -> ``[N,
+    out, 2h, 2w]``.
 
     Source: StyleGAN2 (CVPR 2020), equations 1 and 3.
     """
 
-    def __init__(self, inputs: int, outputs: int, style: int) -> None:
+    def __init__(self, inputs: int, outputs: int, style: int, antialias: bool = False) -> None:
         super().__init__()
+        self.antialias = antialias
         self.affine = nn.Linear(style, inputs)
         nn.init.ones_(self.affine.bias)
         nn.init.normal_(self.affine.weight, std=0.02)
@@ -150,6 +159,7 @@ class ModulatedConv(nn.Module):
         energy = self.weight.float().square().sum(dim=(2, 3))
         demodulation = torch.rsqrt(scale.square() @ energy.t() + 1e-6)
         x = F.conv_transpose2d(x * scale.to(x.dtype)[:, :, None, None], self.doubling(), stride=2, padding=1)
+        x = smooth(x) if self.antialias else x
         bias = self.bias.to(x.dtype)[None, :, None, None]
         return torch.addcmul(bias, x, demodulation.to(x.dtype)[:, :, None, None])
 

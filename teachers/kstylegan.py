@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from teachers.blocks import ModulatedConv, RepConv, activate, warp
+from teachers.blocks import ModulatedConv, RepConv, activate, smooth, warp
 from teachers.geometry import Block, Geometry, GeometryOutput
-from teachers.variants import BLOCKS, FUSIONS, MAPPINGS, Fusion
+from teachers.variants import BLOCKS, FUSIONS, MAPPINGS
 
 HEAD = 10
-"""Channels of an RGB head: log gain 3, bias 3, residual 3, residual-mask logit 1."""
+"""Channels of an RGB head: log gain 3, bias 3, residual 3, residual-mask logit 1; the detail gain comes on top."""
 MASK_BIAS = -3.0
 """A new network starts by trusting the photo: sigmoid(-3) = 5 % residual."""
 LOG_GAIN_LIMIT = 2.0
@@ -37,6 +37,11 @@ class Architecture:
     coefficients predicted; style_channels: length of w; styles: names of the learned styles, the first is the default;
     size: pixels a side that the weights were trained for; fusion, block, mapping: the parts of the design, or what
     ablations put in their place (`teachers.variants`).
+
+    antialias: features are smoothed before each halving and after each doubling, so that what is drawn keeps its look
+    when the photo moves by less than a pixel (Zhang, Making Convolutional Networks Shift-Invariant Again, ICML 2019).
+    detail_gain: heads have one more channel d, and what the warped photo has above its smoothed self counts 1 + d
+    times: -1 removes the texture of skin, above 0 sharpens.
     """
 
     channels: tuple[int, int, int, int, int] = (16, 48, 128, 256, 384)
@@ -49,6 +54,8 @@ class Architecture:
     fusion: str = "sta"
     block: str = "fs"
     mapping: str = "3d"
+    antialias: bool = False
+    detail_gain: bool = False
 
     def __post_init__(self) -> None:
         if any(c % 16 or c <= 0 for c in self.channels) or len(self.channels) != len(STRIDES):
@@ -84,8 +91,11 @@ class TeacherOutput:
 class Encoder(nn.Module):
     """Pyramid of FS blocks at strides 1, 2, 4, 8, 16; ``[N, 3, H, W]`` -> five features."""
 
-    def __init__(self, channels: tuple[int, ...], blocks: tuple[int, ...], block: Block) -> None:
+    def __init__(
+        self, channels: tuple[int, ...], blocks: tuple[int, ...], block: Block, antialias: bool = False
+    ) -> None:
         super().__init__()
+        self.antialias = antialias
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
         self.norm = nn.ModuleList(nn.GroupNorm(8, c) for c in channels[1:])
@@ -96,7 +106,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         pyramid = [activate(self.stem(x))]
         for down, norm, blocks in zip(self.down, self.norm, self.blocks, strict=True):
-            pyramid.append(blocks(activate(norm(down(pyramid[-1])))))
+            fine = smooth(pyramid[-1]) if self.antialias else pyramid[-1]
+            pyramid.append(blocks(activate(norm(down(fine)))))
         return pyramid
 
 
@@ -105,16 +116,14 @@ class RenderLevel(nn.Module):
     head.
     """
 
-    def __init__(
-        self, deep: int, out: int, shallow: int, style: int, blocks: int, fusion: Fusion, block: Block
-    ) -> None:
+    def __init__(self, a: Architecture, deep: int, out: int, blocks: int) -> None:
         super().__init__()
-        self.conv = ModulatedConv(deep, out, style)
-        self.sta = fusion(shallow, out)
-        self.blocks = nn.Sequential(*(block(out) for _ in range(blocks)))
-        self.head = nn.Conv2d(out, HEAD, 3, padding=1)
+        self.conv = ModulatedConv(deep, out, a.style_channels, a.antialias)
+        self.sta = FUSIONS[a.fusion](out, out)
+        self.blocks = nn.Sequential(*(BLOCKS[a.block](out) for _ in range(blocks)))
+        self.head = nn.Conv2d(out, HEAD + a.detail_gain, 3, padding=1)
         nn.init.zeros_(self.head.weight)
-        self.head.bias = nn.Parameter(torch.tensor([0.0] * (HEAD - 1) + [MASK_BIAS]))
+        self.head.bias = nn.Parameter(torch.tensor([0.0] * (HEAD - 1) + [MASK_BIAS] + [0.0] * a.detail_gain))
 
     def forward(self, deep: Tensor, shallow: Tensor, w: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
         deep = activate(self.conv(deep, w))
@@ -123,7 +132,7 @@ class RenderLevel(nn.Module):
 
 
 def gain_and_bias(head: Tensor) -> tuple[Tensor, Tensor]:
-    """Fold a head ``[N, 10, h, w]`` into gain A and bias B ``[N, 3, h, w]`` of the warped photo in [-1, 1].
+    """Fold a head ``[N, 10 or 11, h, w]`` into gain A and bias B ``[N, 3, h, w]`` of the warped photo in [-1, 1].
 
     ``(photo + 1) * g - 1 + b`` mixed with the residual ``r`` by the mask ``m`` is ``photo * g (1 - m) + (g - 1 + b)
     (1 - m) + r m``.
@@ -148,14 +157,12 @@ class KStyleGAN(nn.Module):
         a = architecture
         c1, c2, c4, c8, c16 = a.channels
         self.architecture = a
-        block, fusion, mapping = BLOCKS[a.block], FUSIONS[a.fusion], MAPPINGS[a.mapping]
-        self.encoder = Encoder(a.channels, a.blocks, block)
+        block, mapping = BLOCKS[a.block], MAPPINGS[a.mapping]
+        self.encoder = Encoder(a.channels, a.blocks, block, a.antialias)
         self.geometry = Geometry((c4, c8, c16), a.coefficients, block)
         self.style = mapping(c4, c16, a.coefficients, a.style_channels, len(a.styles), block)
         levels = zip((c16, c8, c4, c2), (c8, c4, c2, c1), (*a.render_blocks, 0), strict=True)
-        self.render = nn.ModuleList(
-            RenderLevel(deep, out, out, a.style_channels, blocks, fusion, block) for deep, out, blocks in levels
-        )
+        self.render = nn.ModuleList(RenderLevel(a, deep, out, blocks) for deep, out, blocks in levels)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -177,7 +184,10 @@ class KStyleGAN(nn.Module):
             photo = x.float()
             if head.shape[-2:] != x.shape[-2:]:
                 photo = F.interpolate(photo, size=head.shape[-2:], mode="area")
-            images.append(warp(photo, flow) * gain + bias)
+            warped = warp(photo, flow)
+            if self.architecture.detail_gain:
+                warped = warped + head[:, HEAD:] * (warped - smooth(smooth(warped)))
+            images.append(warped * gain + bias)
         maps = torch.cat([flow, F.avg_pool2d(gain, 4), F.avg_pool2d(bias, 4)], dim=1)
         return TeacherOutput(images[-1], tuple(images), maps, pyramid[4], geometry)
 

@@ -240,6 +240,8 @@ def test_ablations_are_complete(benchmark: ModuleType) -> None:
     assert {t.architecture.fusion for t in trained} == set(FUSIONS)
     assert {t.architecture.block for t in trained} == set(BLOCKS)
     assert {t.architecture.mapping for t in trained} == set(MAPPINGS)
+    assert any(t.architecture.antialias for t in trained) and any(t.architecture.detail_gain for t in trained)
+    assert any(t.unpaired.moments for t in trained if t.unpaired)
     judges = {(bool(t.unpaired.adversarial), t.unpaired.discriminator) for t in trained if t.unpaired}
     assert judges == {(False, "pretrained"), (True, "pretrained"), (True, "plain")}
 

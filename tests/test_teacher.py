@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 import teachers
-from teachers.blocks import STA, FSBlock, ModulatedConv, RepConv, warp
+from teachers.blocks import STA, FSBlock, ModulatedConv, RepConv, smooth, warp
 from teachers.geometry import rotation_from_6d
-from teachers.kstylegan import gain_and_bias
+from teachers.kstylegan import HEAD, gain_and_bias
 
 TINY = {
     "family": "kstylegan", "channels": [16, 16, 16, 32, 32], "blocks": [1, 1, 1, 1], "render_blocks": [1, 1, 1],
@@ -88,6 +88,53 @@ def test_modulated_convolution_equals_per_sample_weights() -> None:
     doubled = F.interpolate(x, scale_factor=2, mode="nearest")
     slow = torch.stack([F.conv2d(doubled[i : i + 1], weight[i], conv.bias, padding=1)[0] for i in range(2)])
     assert torch.allclose(conv(x, style), slow, atol=1e-5)
+
+
+def test_antialiased_doubling_is_bilinear() -> None:
+    torch.manual_seed(0)
+    conv, x, style = ModulatedConv(4, 6, 8, antialias=True), torch.randn(1, 4, 6, 6), torch.randn(1, 8)
+    scale = conv.affine(style)
+    weight = conv.weight * scale[0, None, :, None, None]
+    weight = weight * torch.rsqrt(weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-6)
+    doubled = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    inside = (..., slice(3, -3), slice(3, -3))
+    assert torch.allclose(conv(x, style)[inside], F.conv2d(doubled, weight, padding=1)[inside], atol=1e-5)
+
+
+def test_smoothing_keeps_what_is_even_and_removes_what_alternates() -> None:
+    even, row = torch.full((1, 2, 6, 6), 0.7), torch.tensor([1.0, -1.0]).repeat(3)
+    assert torch.allclose(smooth(even), even)
+    assert torch.allclose(smooth(row.expand(1, 2, 6, 6))[..., 1:-1], torch.zeros(1, 2, 6, 4))
+
+
+def shifted_apart(antialias: bool) -> float:
+    """Of a random network, how far its picture of a photo moved by one pixel is from its picture moved by one pixel."""
+    torch.manual_seed(0)
+    network = teachers.build({**TINY, "size": 64, "antialias": antialias}).eval()
+    for level in network.render:
+        torch.nn.init.normal_(level.head.weight, std=0.05)
+    photo = smooth(torch.rand(4, 3, 64, 64) * 2 - 1)
+    with torch.no_grad():
+        still, moved = network(photo).image, network(photo.roll(1, dims=3)).image
+    drawn = (still - photo).std()
+    return float((moved - still.roll(1, dims=3))[..., 16:-16, 16:-16].abs().mean() / drawn)
+
+
+def test_antialiased_teacher_is_steadier_under_shifts() -> None:
+    assert shifted_apart(antialias=True) < 0.8 * shifted_apart(antialias=False)
+
+
+def test_detail_gain_removes_or_doubles_what_lies_above_the_smoothed_photo() -> None:
+    torch.manual_seed(0)
+    teacher = teachers.build({**TINY, "detail_gain": True}).eval()
+    photo = torch.rand(1, 3, 32, 32) * 2 - 1
+    detail = photo - smooth(smooth(photo))
+    with torch.no_grad():
+        plain = teacher(photo).image
+        for gain in (-1.0, 1.0):
+            teacher.render[-1].head.bias[HEAD] = gain
+            share = 1 - torch.sigmoid(teacher.render[-1].head.bias[HEAD - 1])  # the mask takes the rest
+            assert torch.allclose(teacher(photo).image, plain + gain * share * detail, atol=1e-5)
 
 
 def test_sta_with_an_open_gate_passes_the_shallow_feature() -> None:

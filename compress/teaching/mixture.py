@@ -19,6 +19,7 @@ from compress.recipe import PhaseSettings, UnpairedSettings
 from compress.shards import Shards
 from compress.steps import TeachStep
 from compress.teaching.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
+from compress.teaching.moments import Moments, described
 from compress.teaching.pairs import PairBatch
 from compress.teaching.unpaired import (
     UnpairedBatch,
@@ -58,7 +59,9 @@ class Mixture:
         self.settings, self.unpaired, self.photos, self.context = settings, unpaired, photos, context
         self.size = max(phase.size for phase in settings.phases)
         self.joins = unpaired.adversarial_from * sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
-        features = networks.features() if unpaired.discriminator == "pretrained" else None
+        self.features = networks.features().to(context.device)
+        self.moments = Moments(len(settings.styles)).to(context.device)
+        features = self.features if unpaired.discriminator == "pretrained" else None
         self.judge = Discriminator(features, self.size, len(settings.styles), context.seed)
         self.judge.to(context.device)
         self.identity = networks.identity().to(context.device)
@@ -89,6 +92,13 @@ class Mixture:
         if weights.contrast:
             contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
             loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
+        if weights.moments:
+            with torch.no_grad():
+                wanted = described(self.features, pairs.cartoon)
+            found = described(self.features, torch.cat([first, paired.image]))
+            apart = self.moments(found[:count], style, wanted, pairs.style)
+            apart = apart + self.moments.apart(found[count:], wanted, pairs.style)
+            loss, parts["moments"] = loss + weights.moments * apart, float(apart.detach())
         if weights.identity:
             identity = identity_loss(self.identity.embed, photo, first, points)
             loss, parts["identity"] = loss + weights.identity * identity, float(identity.detach())
