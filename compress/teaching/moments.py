@@ -56,10 +56,10 @@ class Moments(nn.Module):
         with torch.no_grad():
             self._remember(drawn, style, cartoons, style_of_cartoons)
         losses = []
-        for number in style.unique():
+        for number in sorted(set(style.tolist())):
             batch = drawn[style == number].mean(0)
             average = self.drawn[number] / self.seen[number, 0] + (batch - batch.detach())
-            wanted, spread = self.usual(int(number))
+            wanted, spread = self.usual(number)
             losses.append(((average - wanted) / spread).square().mean())
         return torch.stack(losses).mean()
 
