@@ -4,7 +4,9 @@ All arms learn from the same stored pictures of the recipe's teacher, on one thr
 many images that is was timed before, the arms in turn. `map` is the recipe's student. `no residual` keeps its mask and
 residual as they are in a new student, so that flow, gain and bias must do it all; `no components` leaves out the loss
 on eyes and mouth. `rgb` has the same core, so the same MACs, and draws at the core's resolution; `rgb large` draws at
-the photo's, for more MACs. Neither pruning nor quantization: float students are compared.
+the photo's, for more MACs. Neither pruning nor quantization: float students are compared. The last row is no student:
+maps of the student's size, found for each of the first test pictures by descent, show what maps alone can hold, with
+neither residual nor mask.
 
     python benchmarks/families.py runs [--recipe recipes/quickstart.yaml] [--tier cpu] [--minutes 4] [--sheet FILE]
 """
@@ -44,6 +46,8 @@ DATA = ("inputs", "targets", "test-inputs", "test-targets")
 ROUNDS, STEPS = 5, 6
 """Of the timing: rounds of all arms, and steps of each in a round."""
 BATCH = 32
+FITTED, DESCENT, RATE = 64, 200, 0.02
+"""Of the maps that are fitted: pictures, steps, and their rate; the flow's is a tenth of it."""
 FIRST_OF_RESIDUAL = 8
 """Raw channels from here on are residual and mask."""
 Bytes = NDArray[np.uint8]
@@ -112,6 +116,29 @@ def draw(student: students.Student, photos: Shards) -> Bytes:
     return np.concatenate(parts)
 
 
+def fitted(photos: Bytes, wanted: Bytes, side: int) -> Bytes:
+    """The photos changed by flow, gain and bias `[side, side]` that bring each as near to what is wanted as they can.
+
+    It begins with the photo as it is. Steps decline to none, so that the last ones settle.
+    """
+    parts = []
+    for first in range(0, len(photos), BATCH):
+        photo, target = (to_picture(pictures[first : first + BATCH]) for pictures in (photos, wanted))
+        flow = torch.zeros(len(photo), 2, side, side, requires_grad=True)
+        colour = torch.cat([torch.ones(len(photo), 3, side, side), torch.zeros(len(photo), 3, side, side)], dim=1)
+        colour.requires_grad_()
+        optimizer = torch.optim.Adam([{"params": [flow], "lr": RATE / 10}, {"params": [colour], "lr": RATE}])
+        decline = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, DESCENT)
+        for _ in range(DESCENT):
+            drawn = students.composite(photo, torch.cat([flow, colour], dim=1))
+            optimizer.zero_grad()
+            (drawn - target).abs().mean().backward()  # type: ignore[no-untyped-call]  # torch gives it no types
+            optimizer.step()
+            decline.step()
+        parts.append(quantize_picture(drawn.detach()))
+    return np.concatenate(parts)
+
+
 def measured(drawn: Bytes, wanted: Bytes, points: torch.Tensor) -> dict[str, float]:
     """Against the teacher's pictures; `eyes and mouth` is the error in levels of 255 under the loss's windows."""
     apart = to_picture(drawn) - to_picture(wanted)
@@ -176,8 +203,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         side = student.core_resolution
         cost = macs.count(student.core, torch.zeros(1, 3, side, side)).total / 1e6
         results[name] = {"M MACs": cost, "images": images} | measured(drawn, pictures, points)
-        write_json(folder / "results.json", results)
         training.checkpoints.remove()
+    first = slice(min(FITTED, len(tests)))
+    held = fitted(everything["photo"][first], pictures[first], step.student.core_resolution // 2)
+    results["maps fitted"] = {"M MACs": 0, "images": 0} | measured(held, pictures[first], points[first])
+    write_json(folder / "results.json", results)
     if chosen.sheet:
         rows = [Row([column[i] for column in columns], f"face {i}") for i in range(min(10, len(tests)))]
         contact_sheet(rows, ["photo", "teacher", *settings], chosen.sheet)

@@ -108,9 +108,19 @@ def test_families_benchmark_learns_from_the_pictures_of_a_finished_run(
     assert sorted((line[1] / "steps").iterdir()) == before
     found = json.loads((line[1].parent / "families" / "results.json").read_text())
     assert found["map"]["M MACs"] == found["rgb"]["M MACs"] < found["rgb large"]["M MACs"]
+    assert found["maps fitted"]["PSNR, dB"] > 50  # this teacher changes next to nothing
     assert {numbers["images"] % 8 for numbers in found.values()} == {0}
     assert len(capsys.readouterr().out.splitlines()) >= 2 + len(found)
     assert sheet.is_file()
+
+
+def test_fitted_maps_follow_a_photo_that_was_moved_and_coloured() -> None:
+    families = benchmark()
+    photo = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8), size=(32, 32), mode="bilinear") * 2 - 1
+    wanted = 0.7 * photo.roll(1, dims=3) + 0.2
+    pictures = [families.quantize_picture(picture) for picture in (photo, wanted)]
+    held = families.fitted(*pictures, 8).astype(float)
+    assert abs(held - pictures[1]).mean() < 0.15 * abs(pictures[0].astype(float) - pictures[1]).mean()
 
 
 def test_students_without_residual_keep_that_of_a_new_student() -> None:
