@@ -4,6 +4,7 @@ are named.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -38,7 +39,7 @@ from compress.teaching.pairs import (
 )
 from compress.teaching.tasks import teaching_loss
 from compress.teaching.unpaired import UnpairedBatch
-from small_line import TRAINING, recipe
+from small_line import TRAINING, checkpoint, recipe
 from teachers.blocks import warp
 
 SIZE = 64
@@ -307,6 +308,18 @@ def test_photographs_are_a_step_that_the_training_reads(tmp_path: Path) -> None:
         "pairs": {}, "photos": {}, "teach": {"pairs": "pairs", "photos": "photos"},
     }  # fmt: skip
     assert [step.name for step in paired.steps] == ["pairs", "teach"]
+
+
+def test_initial_weights_of_another_architecture_are_found_by_the_plan(tmp_path: Path) -> None:
+    path = recipe(tmp_path, TRAINING + "  initial: begun.safetensors\n")
+    known = TeacherArchitecture(channels=(16, 16, 32, 32, 32)).model_dump(mode="json")
+    older = {name: value for name, value in known.items() if name != "antialias"}  # it had no such field yet
+    for record in (known, older):
+        checkpoint(tmp_path / "begun.safetensors", {"architecture": json.dumps(record)})
+        assert plan(path).steps
+    checkpoint(tmp_path / "begun.safetensors", {"architecture": json.dumps(known | {"antialias": True})})
+    with pytest.raises(RecipeError, match=r"training.architecture.antialias.*False is not the True of begun"):
+        plan(path)
 
 
 def test_wrong_number_of_coefficients_is_named(pairs: Artifact) -> None:

@@ -215,7 +215,13 @@ def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
         learned = training.unpaired.photos if training.unpaired is not None else ()
         training = training.model_copy(update={"assess": _assessed(look, training.assess, learned)})
     if initial:
-        training = training.model_copy(update={"initial": look.teacher(("training", "initial"), initial)})
+        begun = look.teacher(("training", "initial"), initial)
+        training = training.model_copy(update={"initial": begun})
+        if begun in look.fingerprints:
+            found = teacher_files.architecture_findings(
+                shipped_teachers().get(begun, Path(begun)), training.architecture
+            )
+            look.findings += [(("training", "architecture", field), sentence) for field, sentence in found]
     return recipe.model_copy(update={"training": training})
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from compress.errors import InputError
 from compress.planning.style_choice import UNNAMED, Choice, weights_of
-from compress.recipe import TeacherSettings
+from compress.recipe import TeacherArchitecture, TeacherSettings
 
 PHOTOS, RESULTS = "photos", "results"
 LAYOUT = f"a folder of pairs holds {PHOTOS}/NAME.jpg and {RESULTS}/NAME.png, with the same names below both"
@@ -77,17 +77,35 @@ def style_finding(path: Path, style: Choice) -> str:
 
 
 def known_styles(path: Path) -> tuple[str, ...]:
-    """Names of the styles of a .safetensors file with a sound header; loading it tells if its architecture is wrong.
+    """Names of the styles of a .safetensors file with a sound header; loading it tells if its architecture is wrong."""
+    styles = architecture_of(path).get("styles")
+    return tuple(map(str, styles)) if isinstance(styles, list) and styles else UNNAMED
+
+
+def architecture_of(path: Path) -> dict[str, Any]:
+    """The architecture record of a .safetensors file with a sound header; empty if it has none.
 
     Source: the safetensors format (8 bytes length, JSON header).
     """
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     try:
-        styles = json.loads(header["__metadata__"]["architecture"])["styles"]
+        record = json.loads(header["__metadata__"]["architecture"])
     except (ValueError, TypeError, KeyError):
-        return UNNAMED
-    return tuple(map(str, styles)) if isinstance(styles, list) and styles else UNNAMED
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def architecture_findings(path: Path, wanted: TeacherArchitecture) -> Iterator[Finding]:
+    """Fields in which the recipe asks for another network than the weights that its training begins with are of.
+
+    What an older record does not name has its default.
+    """
+    record = architecture_of(path)
+    for name, value in wanted.model_dump(mode="json").items() if record else ():
+        own = record.get(name, TeacherArchitecture.model_fields[name].default)
+        if own != value:
+            yield name, f"{value} is not the {own} of {path.name}, which training.initial names; write {own}"
 
 
 def port_of(path: Path, shape: Shape, sizes: Collection[int]) -> Port:
