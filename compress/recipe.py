@@ -286,7 +286,7 @@ class UnpairedSettings(Section):
     share: Annotated[float, Field(gt=0, le=2, description="photographs for each pair of a batch")] = 0.5
     consistency: Weight = 1.0
     contrast: Weight = 0.05
-    moments: Weight = Field(default=0.0, description="feature statistics of cartoons; 0.002 asks as much as an L1")
+    moments: Weight = Field(default=0.0, description="feature statistics of cartoons; 0.02 to 0.08 change the look")
     identity: Weight = 0.05
     adversarial: Weight = Field(default=0.3, description="size of its gradient at the pictures, relative to an L1's")
     discriminator: Literal["pretrained", "plain"] = Field(
