@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 SLOPE = 0.1
 """Negative slope of every leaky ReLU: cheap on a CPU, and no dead channels after a short training."""
+DENSE_GROUP = 16
+"""Channels of a group in which a depthwise convolution is computed while it is trained."""
 
 
 def activate(x: Tensor) -> Tensor:
@@ -107,8 +109,23 @@ class FSBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         squeezed = activate(self.squeeze(x))
         shallow = activate(self.shallow(squeezed))
-        deep = self.deep(shallow) + self.wide(squeezed)
+        deep = self.deep(shallow) + self._widened(squeezed)
         return activate(x + self.norm(self.merge(torch.cat([shallow, deep], dim=1))))
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """The depthwise convolution; while training as one of dense groups, zeros between their channels.
+
+        Backward through a depthwise convolution in bfloat16 takes a processor three to five times as long as through
+        the groups' 16 times as many MACs.
+        """
+        if not self.training:
+            widened: Tensor = self.wide(x)
+            return widened
+        channels = x.shape[1]
+        width = DENSE_GROUP if channels % DENSE_GROUP == 0 else channels
+        taps = self.wide.weight.flatten(1).reshape(-1, width, self.wide.weight[0].numel())
+        kernel = torch.diag_embed(taps.transpose(1, 2)).permute(0, 2, 3, 1).reshape(channels, width, 5, 5)
+        return F.conv2d(x, kernel, self.wide.bias, padding=2, groups=channels // width)
 
 
 class STA(nn.Module):

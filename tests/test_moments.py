@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from compress import networks
-from compress.networks.lite0 import EfficientNetLite0
-from compress.teaching.moments import WIDTH, Moments, described
+from compress.networks.lite0 import STAGES, EfficientNetLite0
+from compress.teaching.moments import CELLS, LAYERS, WIDTH, Moments, described
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +24,16 @@ NONE = torch.zeros(0, dtype=torch.int64)
 FIRST, SECOND = torch.zeros(64, dtype=torch.int64), torch.ones(64, dtype=torch.int64)
 
 
-def test_descriptions_do_not_depend_on_where_things_lie(features: EfficientNetLite0) -> None:
+def test_whole_picture_is_described_wherever_things_lie_its_cells_are_not(features: EfficientNetLite0) -> None:
     picture = torch.nn.functional.interpolate(
         torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)), scale_factor=16
     )
     found = described(features, torch.cat([picture, picture.flip(3), picture * 0.5]))
     assert found.shape == (3, WIDTH)
-    assert (found[0] - found[1]).norm() < 0.5 * (found[0] - found[2]).norm()
+    whole = 2 * STAGES[LAYERS[0]].channels
+    flipped, darker = ((found[0] - found[i])[:whole].norm() for i in (1, 2))
+    assert flipped < 0.5 * darker
+    assert (found[0] - found[1])[whole : whole * CELLS**2].norm() > 10 * flipped
 
 
 def test_loss_counts_in_spreads_of_cartoons_and_by_style() -> None:

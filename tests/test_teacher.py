@@ -51,6 +51,21 @@ def test_maps_reproduce_the_picture_of_a_flat_head(tiny: teachers.KStyleGAN) -> 
     assert torch.allclose(warp(photo, flow) * up(gain) + up(bias), output.image, atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [32, 48])  # halves of one group and of a width that 16 does not divide
+def test_training_computes_what_evaluation_does(channels: int) -> None:
+    torch.manual_seed(0)
+    block, x = FSBlock(channels), torch.randn(2, channels, 9, 7)
+    results, slopes = [], []
+    for training in (True, False):
+        block.train(training).zero_grad()
+        results.append(block(x))
+        results[-1].square().sum().backward()
+        assert block.wide.weight.grad is not None
+        slopes.append(block.wide.weight.grad.clone())
+    assert torch.allclose(*results, atol=1e-5)
+    assert torch.allclose(*slopes, rtol=1e-3, atol=1e-3)
+
+
 def test_fuse_keeps_the_function(tiny: teachers.KStyleGAN) -> None:
     for parameter in tiny.parameters():
         torch.nn.init.normal_(parameter, std=0.05)

@@ -44,3 +44,10 @@ def test_close_views_are_as_sharp_as_the_source() -> None:
     assert resample(stripes, near, 32).std() > 0.4 and resample(stripes, far, 32).std() > 0.4
     fine = (torch.arange(64) % 2).float().expand(1, 1, 64, 64)
     assert resample(fine, near, 32).std() > 0.4 and resample(fine, far, 32).std() < 0.01
+
+
+def test_cubic_views_keep_more_of_the_detail() -> None:
+    noise = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    beside = window(torch.tensor([0.9]), torch.ones(1), torch.full((1, 2), 0.01))
+    linear, cubic = (resample(noise, beside, 64, mode).std() for mode in ("bilinear", "bicubic"))
+    assert linear < 0.8 * noise.std() and cubic > 1.15 * linear

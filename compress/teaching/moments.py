@@ -1,8 +1,8 @@
 """The style of photographs' results without a discriminator: feature statistics that they should share with cartoons.
 
 No cartoon of a photograph is known, but what cartoons have in common is: mean and spread of frozen features over each
-picture, averaged over many. The difference of the averages is what is lowered; single pictures may differ. Not covered:
-the discriminator (`teaching.adversarial`), which tells more than averages and needs far longer to.
+picture and over each of its cells, averaged over many pictures. The difference of the averages is what is lowered;
+single pictures may differ. Not covered: the discriminator (`teaching.adversarial`), which tells more than averages.
 Source: dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, ICCV 2019; the averages
 of places are those of style transfer by adaptive instance normalization (Huang & Belongie, ICCV 2017).
 """
@@ -10,26 +10,35 @@ of places are those of style transfer by adaptive instance normalization (Huang 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compress.networks.lite0 import STAGES, EfficientNetLite0
 
 LAYERS = ("stage2", "stage3", "stage5", "stage7")
 """Features at strides 4, 8, 16 and 32; none is the one by which KID judges."""
-WIDTH = 2 * sum(STAGES[layer].channels for layer in LAYERS)
-MEMORY = 0.97
-"""Of the running averages: about the last 33 pictures of a style."""
+CELLS = 4
+"""Parts of the picture across and down that are described each for itself, beside the whole: aligned faces have eyes,
+mouth, hair and backdrop at about the same places, and each has a look of its own.
+"""
+WIDTH = 2 * (1 + CELLS**2) * sum(STAGES[layer].channels for layer in LAYERS)
+MEMORY = 0.99
+"""Of the running averages: about the last 100 pictures of a style."""
 LEAST_SPREAD = 1e-3
 SMALL = 1e-6
 """Keeps the slope of a root finite where a map is flat, as that of one place always is."""
 
 
 def described(features: EfficientNetLite0, images: Tensor) -> Tensor:
-    """Mean and standard deviation over its places of each channel: [N, 3, H, W] in [-1, 1] -> [N, 992]."""
+    """Mean and standard deviation of each channel over the picture and over each cell: [N, 3, H, W] in [-1, 1] -> [N,
+    WIDTH].
+    """
     statistics = []
     for found in features.maps(images, LAYERS):
-        variance, mean = torch.var_mean(found, dim=(2, 3), correction=0)
-        statistics += [mean, (variance + SMALL).sqrt()]
+        for cells in (1, CELLS):
+            mean = F.adaptive_avg_pool2d(found, cells)
+            variance = F.adaptive_avg_pool2d(found.square(), cells) - mean.square()
+            statistics += [mean.flatten(1), (variance.clamp_min(0) + SMALL).sqrt().flatten(1)]
     return torch.cat(statistics, dim=1)
 
 
@@ -48,7 +57,7 @@ class Moments(nn.Module):
         self.register_buffer("seen", torch.zeros(styles, 2))
 
     def forward(self, drawn: Tensor, style: Tensor, cartoons: Tensor, style_of_cartoons: Tensor) -> Tensor:
-        """Mean squared difference of the averages, in spreads of cartoons; descriptions [N, 992] and [M, 992].
+        """Mean squared difference of the averages, in spreads of cartoons; descriptions [N, WIDTH] and [M, WIDTH].
 
         Its value is that of the running averages, its gradient as if they were those of `drawn` alone: an average of
         a few pictures would draw each of them to the middle.
@@ -64,12 +73,12 @@ class Moments(nn.Module):
         return torch.stack(losses).mean()
 
     def apart(self, drawn: Tensor, wanted: Tensor, style: Tensor) -> Tensor:
-        """Mean squared difference of descriptions [N, 992] from those wanted of the same pictures, in the spreads."""
+        """Mean squared difference of descriptions [N, WIDTH] from those wanted of the same pictures, in the spreads."""
         spread = torch.stack([self.usual(number)[1] for number in style.tolist()])
         return ((drawn - wanted) / spread).square().mean()
 
     def usual(self, style: int) -> tuple[Tensor, Tensor]:
-        """Running average and spread [992] of the descriptions of a style's cartoons."""
+        """Running average and spread [WIDTH] of the descriptions of a style's cartoons."""
         seen = self.seen[style, 1].clamp_min(1e-6)
         wanted = self.wanted[style] / seen
         return wanted, (self.squares[style] / seen - wanted.square()).clamp_min(0).sqrt() + LEAST_SPREAD

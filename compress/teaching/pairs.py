@@ -130,7 +130,8 @@ def make_batch(rows: dict[str, np.ndarray], size: int, rng: np.random.Generator 
         dim=1,
     )
     theta = window(scale, mirror, shift)
-    pictures, weight = resample(pictures, theta, size), resample(weight, theta, size)
+    pictures = resample(pictures, theta, size, "bicubic").clamp(-1, 1)
+    weight = resample(weight, theta, size)
     dense = resample(dense, theta, size)
     # Averages over what is valid only: flow and geometry end where the head does.
     flow, visible = _mean_where(dense[:, 0:2], dense[:, 8:9])

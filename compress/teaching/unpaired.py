@@ -20,6 +20,7 @@ from torch import Tensor
 
 from compress.shards import Shards
 from compress.teaching.pairs import styles_of
+from compress.teaching.views import ZOOM as PAIR_ZOOM
 from compress.training.batches import draw_windows, prefetch, to_picture, warp_picture, warp_points
 from compress.training.losses import haar
 
@@ -31,6 +32,10 @@ IDENTITY_ROWS = 2
 """Rows of a batch that the identity loss looks at, the dearest of the losses."""
 TURN, ZOOM, SHIFT = 8.0, 0.06, 0.05
 """Largest change of the second view: degrees, share, share of half the width."""
+SMALL_SHARE, SMALL_SHIFT = 0.5, 3.0
+"""Of second views, those that are only shifted, and how many pixels at most: what trembles from frame to frame of a
+video is lost among the differences that larger changes make.
+"""
 STEEPNESS = 0.03
 """Usual `steepness` of cartoons at 128 px, which keeps the consistency near a mean absolute error of pictures."""
 CONTRAST_LEVELS = 3
@@ -63,7 +68,7 @@ class UnpairedBatches:
         rng = np.random.default_rng([self.seed, 2, step])
         rows = self.photos.read(rng.integers(0, len(self.photos), self.batch), ["photo", "points"])
         side = rows["photo"].shape[1]
-        windows = draw_windows(rng, self.batch)
+        windows = draw_windows(rng, self.batch, PAIR_ZOOM)  # as near as renders: statistics of both are compared
         pictures = [self._resized(warp_picture(photo, w)) for photo, w in zip(rows["photo"], windows)]
         points = [
             warp_points(p.astype(np.float32), w, side) * (self.size / side) for p, w in zip(rows["points"], windows)
@@ -84,14 +89,17 @@ class UnpairedBatches:
 
 
 def second_view(photo: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The photo slightly turned, zoomed and shifted, with noise; and the map ``[N, 2, 3]`` in grid units.
+    """The photo slightly turned, zoomed and shifted, or only shifted; with noise. And the map ``[N, 2, 3]`` in grid
+    units.
 
     Position q of the second view shows position theta (q, 1) of the first. Drawn on the CPU: the same on any device.
     """
-    drawn = torch.rand(len(photo), 5, generator=generator) * 2 - 1
-    angle, scale = torch.deg2rad(TURN * drawn[:, 0]), 1 + ZOOM * drawn[:, 1]
+    drawn = torch.rand(len(photo), 6, generator=generator) * 2 - 1
+    small = (drawn[:, 5] + 1) / 2 < SMALL_SHARE
+    angle, scale = torch.deg2rad(TURN * drawn[:, 0] * ~small), 1 + ZOOM * drawn[:, 1] * ~small
+    shift = drawn[:, 2:4] * torch.where(small, SMALL_SHIFT * 2 / photo.shape[-1], SHIFT)[:, None]
     cosine, sine = scale * angle.cos(), scale * angle.sin()
-    rows = [torch.stack([cosine, -sine, SHIFT * drawn[:, 2]], 1), torch.stack([sine, cosine, SHIFT * drawn[:, 3]], 1)]
+    rows = [torch.stack([cosine, -sine, shift[:, 0]], 1), torch.stack([sine, cosine, shift[:, 1]], 1)]
     theta = torch.stack(rows, 1).to(photo)
     strength = NOISE * drawn[:, 4, None, None, None].square()
     noise = (strength * torch.randn(photo.shape, generator=generator)).to(photo)
@@ -99,9 +107,9 @@ def second_view(photo: Tensor, generator: torch.Generator) -> tuple[Tensor, Tens
 
 
 def moved(picture: Tensor, theta: Tensor, beyond: str = "zeros") -> Tensor:
-    """`picture` ``[N, C, S, S]`` as seen through `theta`."""
+    """`picture` ``[N, C, S, S]`` as seen through `theta`; cubic, so that little detail is lost on the way."""
     grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
-    return F.grid_sample(picture, grid, padding_mode=beyond, align_corners=False)
+    return F.grid_sample(picture, grid, mode="bicubic", padding_mode=beyond, align_corners=False)
 
 
 def consistency_loss(first: Tensor, second: Tensor, theta: Tensor) -> Tensor:
@@ -112,7 +120,7 @@ def consistency_loss(first: Tensor, second: Tensor, theta: Tensor) -> Tensor:
     photo's steepness where cartoons of renders keep 0.82.
     Source: the equivariance constraint of Karras et al., Alias-Free GAN, NeurIPS 2021, section 2, as a loss.
     """
-    inside = (moved(torch.ones_like(first[:, :1]), theta) > 0.999).float()
+    inside = ((moved(torch.ones_like(first[:, :1]), theta) - 1).abs() < 1e-3).float()
     apart = ((moved(first, theta) - second).abs() * inside).sum() / (inside.sum() * first.shape[1] + 1)
     return apart * (STEEPNESS / ((steepness(first) + steepness(second)) / 2).clamp_min(1e-3))
 

@@ -58,21 +58,25 @@ def window(scale: Tensor, mirror: Tensor, shift: Tensor) -> Tensor:
     return theta
 
 
-def resample(x: Tensor, theta: Tensor, size: int) -> Tensor:
-    """``[N, C, S, S]`` as seen through windows at `size` pixels; what lies outside is mirrored at the border."""
+def resample(x: Tensor, theta: Tensor, size: int, mode: str = "bilinear") -> Tensor:
+    """``[N, C, S, S]`` as seen through windows at `size` pixels; what lies outside is mirrored at the border.
+
+    `mode`: bilinear interpolation takes detail away, which a network would learn to do without; bicubic keeps most of
+    it and may leave the range of the values.
+    """
     grid = F.affine_grid(theta, [len(x), 1, size, size], align_corners=False)
     reduction = x.shape[-1] / size
     direct = theta[:, 1, 1] * reduction <= CLOSE + 1e-4
     if reduction <= 1 or bool(direct.all()):
-        return _sampled(x, grid)
+        return _sampled(x, grid, mode)
     out = x.new_empty(len(x), x.shape[1], size, size)
-    out[~direct] = _sampled(F.interpolate(x[~direct], size=(size, size), mode="area"), grid[~direct])
-    out[direct] = _sampled(x[direct], grid[direct])
+    out[~direct] = _sampled(F.interpolate(x[~direct], size=(size, size), mode="area"), grid[~direct], mode)
+    out[direct] = _sampled(x[direct], grid[direct], mode)
     return out
 
 
-def _sampled(x: Tensor, grid: Tensor) -> Tensor:
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+def _sampled(x: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(x, grid, mode=mode, padding_mode="reflection", align_corners=False)
 
 
 def spoil(photo: Tensor, cartoon: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

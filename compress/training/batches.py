@@ -65,9 +65,11 @@ class Window:
         return abs(self.scale_x) == self.scale_y == 1 and self.shift_x == self.shift_y == 0
 
 
-def draw_windows(rng: np.random.Generator, count: int) -> list[Window]:
-    """Random windows: half of them mirrored, zoom 0.75 to 1.05 (above 1 shows more), shift to 10 % of half the size."""
-    zoom = rng.uniform(*ZOOM, count)
+def draw_windows(rng: np.random.Generator, count: int, zooms: tuple[float, float] = ZOOM) -> list[Window]:
+    """Random windows: half of them mirrored, zoom within `zooms` (above 1 shows more), shift to 10 % of half the
+    size.
+    """
+    zoom = rng.uniform(*zooms, count)
     mirror = np.where(rng.random(count) < 0.5, -1.0, 1.0)
     shift = rng.uniform(-SHIFT, SHIFT, (count, 2))
     return [Window(float(m * z), float(z), float(x), float(y)) for m, z, (x, y) in zip(mirror, zoom, shift)]
