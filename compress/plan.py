@@ -50,20 +50,20 @@ class Stage:
 
 
 STAGES: dict[str, Stage] = {
-    "inputs": Stage("compress.stages.inputs:run", version=3),
+    "inputs": Stage("compress.stages.inputs:run", version=4),
     "targets": Stage("compress.stages.targets:run", version=2),
     "distill": Stage("compress.stages.distill:run", seeded=True),
     "prune": Stage("compress.stages.prune:run", seeded=True),
     "quantize": Stage("compress.stages.quantize:run", seeded=True),
     "export": Stage("compress.stages.export:run"),
     "features": Stage("compress.stages.features:run"),
-    "motion": Stage("compress.stages.motion:run", version=2),
+    "motion": Stage("compress.stages.motion:run", version=3),
     "candidate": Stage("compress.stages.candidate:run"),
     "verify": Stage("compress.stages.verify:run", version=2, seeded=True),
     "report": Stage("compress.stages.report:run", version=2),
-    "pairs": Stage("compress.stages.pairs:run", version=2),
-    "teach": Stage("compress.stages.teach:run", version=3, seeded=True),
-    "renders": Stage("compress.stages.renders:run"),
+    "pairs": Stage("compress.stages.pairs:run", version=3),
+    "teach": Stage("compress.stages.teach:run", version=4, seeded=True),
+    "renders": Stage("compress.stages.renders:run", version=2),
     "assess": Stage("compress.stages.assess:run", version=2),
 }
 

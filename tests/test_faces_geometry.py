@@ -12,6 +12,7 @@ from compress.errors import InputError
 from compress.faces import build_assets
 from compress.faces.atlas import Atlas
 from compress.faces.camera import Camera, aim, alignment
+from compress.faces.cavities import BRIGHTEST, DARKEST, cavity
 from compress.faces.glasses import frame_faces, frame_vertices, lens_faces
 from compress.faces.hair import grow_sheet
 from compress.faces.hairstyles import sample_style
@@ -62,6 +63,19 @@ def test_normals_of_a_tetrahedron_point_outwards() -> None:
     normals = vertex_normals(points, faces)
     assert np.allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-6)
     assert ((points - points.mean(0)) * normals).sum(1).min() > 0
+
+
+def test_hollows_are_darker_and_ridges_lighter_than_a_plane() -> None:
+    side = np.linspace(-1, 1, 9, dtype=np.float32)
+    x, y = (a.ravel() for a in np.meshgrid(side, side))
+    corner = np.array([row * 9 + column for row in range(8) for column in range(8)], np.int32)
+    faces = np.concatenate([corner[:, None] + [0, 1, 9], corner[:, None] + [1, 10, 9]]).astype(np.int32)
+    gain = []
+    for bend in (1.0, 0.0, -1.0):
+        points = np.stack([x, y, bend * (x * x + y * y)], 1).astype(np.float32)
+        gain.append(cavity(points, vertex_normals(points, faces), faces, len(points))[40])
+    assert DARKEST <= gain[0] < gain[1] < gain[2] <= BRIGHTEST
+    assert gain[1] == pytest.approx(1)
 
 
 def test_raster_agrees_with_a_slow_reference() -> None:

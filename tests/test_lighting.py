@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,8 +13,10 @@ from compress.faces.background import paint_background
 from compress.faces.conditions import CONDITIONS
 from compress.faces.creases import crease, distance
 from compress.faces.film import FILMS, Film, develop_photo, follow_film, sample_film, through_file, through_lens
+from compress.faces.grade import develop_cartoon
 from compress.faces.head import load_head
 from compress.faces.lighting import Lighting, dapple, even, light_up, sample_lighting, tint, white_balance
+from compress.faces.look import Look
 from compress.faces.places import PLACES, SIZE
 from compress.faces.teeth import COLUMNS, build_teeth, gap, paint_teeth
 
@@ -215,3 +219,14 @@ def test_creases_lie_on_the_front_of_the_face_alone() -> None:
     depth = crease(front, np.random.default_rng(0))
     assert 0.2 < depth.max() <= 1 and depth.mean() < 0.3
     assert depth[y < 6.35].max() == 0 and crease(back, np.random.default_rng(0)).max() == 0
+
+
+def test_black_stays_black_where_the_exponential_is_above_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    black, cover = np.zeros((32, 32, 3), np.float32), np.zeros((32, 32), np.float32)
+    monkeypatch.setattr(cv2, "exp", lambda image: np.exp(image) + np.float32(1e-6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cartoon = develop_cartoon(black, cover, lamp("studio"), np.full(3, 0.3, np.float32), Look(shadows=(0, 0, 0)))
+        photo = develop_photo(black, cover, lamp("studio"), plain_film(fade=0.0, noise=0.0, quality=100))
+    assert cartoon.max() == 0
+    assert photo.max() == 0

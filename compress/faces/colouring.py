@@ -14,7 +14,7 @@ SKIN_COLOURS = np.log(
     np.array([[0.72, 0.405, 0.32], [0.50, 0.25, 0.16], [0.24, 0.110, 0.068], [0.085, 0.039, 0.028]], np.float32)
 )
 """Albedo of skin over melanin 0..1, interpolated in the logarithm."""
-MELANIN, MELANIN_SPREAD = np.array([0.88, 0.28, 0.07]), 0.13
+MELANIN, MELANIN_SPREAD = np.array([0.91, 0.25, 0.05]), 0.15
 """Mean of each ancestry (African, Asian, European) and deviation."""
 HAIR_COLOURS = np.array(
     [

@@ -141,7 +141,7 @@ def develop_photo(image: Array, cover: Array, lighting: Lighting, film: Film) ->
     level = luma(image) if film.saturation else np.asarray((image @ LUMA)[..., None], np.float32)
     image = np.maximum(level + (image - level) * np.float32(FILM_SATURATION * film.saturation), 0)
     # OpenCV's exponential and power are several times as fast as NumPy's.
-    tone = cv2.pow(1 - cv2.exp(np.asarray(np.float32(-1.5) * image, np.float32)), 1 / 2.2)
+    tone = cv2.pow(np.maximum(1 - cv2.exp(np.asarray(np.float32(-1.5) * image, np.float32)), 0), 1 / 2.2)
     contrast, black = np.float32(film.contrast), np.float32(film.fade)
     tone = tone * (1 - contrast + contrast * tone * (3 - 2 * tone))
     tone = (black + np.clip(tone, 0, 1) * np.float32(1 - 1.3 * film.fade)) * film.paper

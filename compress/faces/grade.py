@@ -12,7 +12,7 @@ from compress.faces.look import Look
 
 Array = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
-COMMON_TONE, TONE_KEPT = 0.35, 0.45
+COMMON_TONE, TONE_KEPT = 0.35, 0.3
 """Mean albedo of skin that is exposed to the style's level, and power of the share in which others are aimed off it."""
 
 
@@ -29,7 +29,7 @@ def develop_cartoon(image: Array, cover: Array, lighting: Lighting, tone: Array,
     small = cv2.resize(image, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
     glow = look.bloom * blur(np.clip(small - 0.8, 0, 2), size / 128) + 0.02 * blur(small, size / 80)
     image = image + cv2.resize(glow, (size, size), interpolation=cv2.INTER_LINEAR)
-    shade = cv2.pow(1 - cv2.exp(-1.35 * 0.97 * np.maximum(image, 0)), 1 / 2.2)
+    shade = cv2.pow(np.maximum(1 - cv2.exp(-1.35 * 0.97 * np.maximum(image, 0)), 0), 1 / 2.2)
     shadows, highlights = np.array([look.shadows, look.highlights], np.float32)
     shade = np.clip(shade + (1 - shade) ** 2 * shadows + shade**2 * highlights, 0, 1)
     shade = shade * (shade * (3 - 2 * shade) * look.contrast + (1 - look.contrast))

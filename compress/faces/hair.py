@@ -25,6 +25,8 @@ SKULL_ROWS = 17
 """Rows of the sheet that follow the skull; the others hang."""
 LUMPS = 9
 """Curls along a strand of a curly sheet."""
+OUTLINE = 0.045
+"""Deviation of a person's hairline at the front from the common outline, in radians about the crown."""
 TUCK = -0.02
 """Depth below the skin at which a short strand ends, so that no gap shows at the hairline."""
 
@@ -144,6 +146,7 @@ def _grow_layer(
 ) -> tuple[Ints, Array, Array, Array]:
     """Binding, weights, offsets and occlusion of one layer's vertices, column by column."""
     azimuth = _azimuth()
+    shape = np.random.default_rng(style.seed + 1)
     rim = _directions(azimuth, ends, frame)
     head_azimuth = np.abs(np.arctan2(rim[:, 0], rim[:, 2])).astype(np.float32)
     front = 1 - smoothstep(0.5, 1.0, head_azimuth)
@@ -154,7 +157,7 @@ def _grow_layer(
     hang = hang * (1 + 0.05 * ragged)
     ends = ends * (1 + 0.012 * ring_noise(random, COLUMNS, range(4, 40)))
     ends = ends - style.recede * front * (0.75 + 0.25 * np.cos(6 * head_azimuth)).astype(np.float32)
-    ends = ends + 0.08 * front
+    ends = ends + front * (0.08 + OUTLINE * ring_noise(shape, COLUMNS, range(2, 9)))
     ends = ends + front * style.fringe * (1 + 0.12 * ragged)
     hanging = smoothstep(0.02, 0.25, hang)
     ends = np.minimum(ends, np.where(hanging > 0.5, 1.75, 9))

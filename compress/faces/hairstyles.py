@@ -31,6 +31,10 @@ class HairStyle:
 
 
 BALD = "bald"
+LOWEST_FRINGE = 0.27
+"""Furthest reach of a fringe below the hairline in radians about the crown: to the brows, not over the eyes."""
+HAIRLINE_SPREAD, HIGHEST, LOWEST = 0.12, 0.4, -0.24
+"""Deviation of people's hairlines at the front and how far they go back and forward at most, in the same unit."""
 LONG = ("bob", "long", "wavy", "curly-long")
 
 
@@ -72,7 +76,7 @@ def sample_style(random: np.random.Generator, male: float, old: float, african: 
         u(0.0, 0.08),
         0.0,
         0.0,
-        float(abs(random.normal(0, 0.05 + 0.06 * old * male))),
+        float(np.clip(random.normal(-0.04 + 0.12 * old * male, HAIRLINE_SPREAD), LOWEST, HIGHEST)),
     )
     tilt_side = side * u(0.0, 0.15)
     if name == "side":
@@ -92,11 +96,11 @@ def sample_style(random: np.random.Generator, male: float, old: float, african: 
         top, sides, tilt_side = u(0.14, 0.24), u(0.16, 0.24), side * u(0.05, 0.45)
         hang_back = u(0.5, 0.9) if name == "bob" else u(1.3, 2.2)
         hang_side = u(0.45, 0.85) if name == "bob" else hang_back * u(0.8, 1.0)
-        curtain, flare = u(0.55, 1.0), u(0.0, 0.12)
+        curtain, flare = u(0.3, 0.9), u(0.0, 0.12)
         wave = u(0.0, 0.02) if name in ("bob", "long") else u(0.02, 0.06)
         curls = u(0.12, 0.25) if name == "curly-long" else curls
-    if name in ("bob", "long", "wavy", "crop") and random.random() < (0.4 if male < 0.5 else 0.2) + 0.2 * child:
-        fringe = u(0.12, 0.38)
+    if name in ("bob", "long", "wavy", "crop") and random.random() < (0.5 if male < 0.5 else 0.3) + 0.2 * child:
+        fringe = float(np.clip(u(0.04, 0.3), 0.0, LOWEST_FRINGE + min(recede, 0.1)))
     return HairStyle(
         name=name,
         texture=f"hair/{'curly' if curly else 'straight'}{int(random.integers(3))}",

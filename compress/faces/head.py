@@ -18,6 +18,8 @@ Ints = npt.NDArray[np.int32]
 
 HEAD_FILE = Path(__file__).parent / "data" / "head.npz"
 SKULL_POLAR_MAX = 2.6
+FOREHEAD_DROP, NOT_BODY = 0.14, -5.0
+"""Decimetres by which the file's hairline is lowered at the front; the file holds less where no hair grows."""
 TARGET_PAIRS = (
     ("decr", "incr"),
     ("down", "up"),
@@ -102,6 +104,13 @@ def group_sliders(names: tuple[str, ...]) -> dict[str, tuple[Side, ...]]:
     return {key: tuple(sliders[key]) for key in sorted(sliders)}
 
 
+def lower_hairline(hairline: Array, mean: Array) -> Array:
+    """Height over the hairline [n], lowered by FOREHEAD_DROP at the front of the mean head and by 0 at its sides."""
+    front = np.clip((mean[:, 2] - 0.7) / 0.4, 0, 1)
+    drop = FOREHEAD_DROP * front * front * (3 - 2 * front)
+    return np.asarray(hairline + drop * (hairline > NOT_BODY), np.float32)
+
+
 def load_head(path: Path = HEAD_FILE) -> Head:
     """Read the embedded head."""
     with np.load(path) as archive:
@@ -140,7 +149,7 @@ def load_head(path: Path = HEAD_FILE) -> Head:
         skull_index=z["skull/index"].astype(np.int32),
         skull_weight=z["skull/weight"].astype(np.float32),
         centre=np.array([0.0, top - 0.85, 0.2], np.float32),
-        hairline=z["hairline"].astype(np.float32),
+        hairline=lower_hairline(z["hairline"].astype(np.float32), mean),
         landmarks=z["landmarks"].astype(np.int32),
         occlusion=z["occlusion"].astype(np.float32) / 255,
         masks={name[5:]: a for name, a in z.items() if name.startswith("mask/")},

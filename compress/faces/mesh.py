@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from compress.faces.cavities import cavity
 from compress.faces.character import draw_in, magnify_eyes, mouth_bag, reshape
 from compress.faces.folder import CardHair
 from compress.faces.hair import HairSheet, comb, grow_sheet, smoothstep
@@ -208,6 +209,9 @@ class Modeller:
             hair = slice(topology.hair_start, None)
             normals[hair] = comb(posed[hair], normals[hair], 0.55 if style else 0.35)
         occlusion, scalp = self._covering(person, points, topology)
+        if style is None:  # a drawn face has few folds
+            count = self.head.count
+            occlusion[:count] *= cavity(posed, normals, self.head.faces["body"], count)
         pivot = pivot.astype(np.float32)
         return Posed(posed, normals, occlusion, scalp, rotation, pivot, pivot, scale)
 

@@ -25,7 +25,7 @@ from compress.faces.proportions import Proportions
 from compress.faces.wear import Wear, sample_frame, sample_wear
 
 Array = npt.NDArray[np.float32]
-ANCESTRY_GAIN, GENDER_GAIN = 1.6, 1.2
+ANCESTRY_GAIN, GENDER_GAIN = 2.0, 1.2
 """The head's shapes of ancestry and gender are averages; a person is this many times as far from their mean."""
 
 

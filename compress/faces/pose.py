@@ -45,8 +45,10 @@ EXPRESSIONS: dict[str, tuple[float, dict[str, float]]] = {
 SHOWING_TEETH = ("toothy", "laugh")
 OPEN = (*SHOWING_TEETH, "talk", "surprise")
 """Expressions with an open mouth, 0.43 of all pictures; teeth show in 0.32."""
-FRONTAL_SPREAD, TURNED, PROFILE = 13.0, (0.15, 30.0, 45.0), (0.05, 45.0, 70.0)
+FRONTAL_SPREAD, TURNED, PROFILE = 13.0, (0.10, 30.0, 42.0), (0.03, 42.0, 58.0)
 """Degrees of yaw: deviation of most heads (within 30), then share and range of the turned ones and of the profiles."""
+PITCH_SPREAD, STEEPEST = 0.10, 0.26
+"""Deviation and largest angle of the pitch in radians."""
 PAIRED = (
     "mouthSmile",
     "cheekSquint",
@@ -111,7 +113,7 @@ def sample_pose(random: np.random.Generator) -> Pose:
         name=name,
         units={key: float(value) for key, value in units.items()},
         yaw=sample_yaw(random),
-        pitch=float(np.clip(random.normal(0.02, 0.11), -0.32, 0.32)),
+        pitch=float(np.clip(random.normal(0.02, PITCH_SPREAD), -STEEPEST, STEEPEST)),
         roll=float(random.normal(0, 0.06)),
         body_yaw=float(random.normal(0, 0.2)),
     )

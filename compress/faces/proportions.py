@@ -54,9 +54,9 @@ MEANS = {
     "l/eyes/eye-height1": 0.15,
     "l/eyes/eye-height2": 0.28,
     "l/eyes/eye-height3": 0.15,
-    "l/eyes/eye-scale": 0.08,
-    "l/head/head-scale-horiz": -0.12,
-    "l/cheek/cheek-volume": -0.10,
+    "l/eyes/eye-scale": 0.22,
+    "l/head/head-scale-horiz": -0.24,
+    "l/cheek/cheek-volume": -0.20,
     "l/mouth/mouth-angles": 0.15,
 }
 """Means of sliders: the base head squints and is broad; people in photographs are not."""

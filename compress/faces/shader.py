@@ -50,19 +50,22 @@ from compress.faces.triangles import texture_place
 Array = npt.NDArray[np.float32]
 SMOOTH = 0.04
 """The samples of a pixel show one surface if their depths differ by less, in scene units."""
+HOLLOW = 0.7
+"""Share of the key light, too, that is kept from hollows of skin: it is wide, and shadow maps are coarse."""
 LIFT = 0.02
 """Points are lifted off their surface by this before they are looked up in the shadow map, in scene units."""
 
 
 @njit(cache=True, error_model="numpy")
-def is_smooth(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]  # numba infers them
-    """Whether the four samples of a pixel show one surface of skin, so that one shading does for them."""
+def surface(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]  # numba infers them
+    """Material of the one surface that the four samples of a pixel show, so that fewer shadings do; -1 for several."""
+    shown = material[triangle[y, x]] if triangle[y, x] >= 0 else -1
     for row in range(y, y + 2):
         for column in range(x, x + 2):
             i = triangle[row, column]
-            if i < 0 or material[i] != SKIN or abs(depth[row, column] - depth[y, x]) > SMOOTH:
-                return False
-    return True
+            if i < 0 or material[i] != shown or abs(depth[row, column] - depth[y, x]) > SMOOTH:
+                return -1
+    return shown
 
 
 def shade(*samples: Any) -> tuple[Array, npt.NDArray[np.uint8]]:
@@ -101,8 +104,8 @@ def shade_samples(  # type: ignore[no-untyped-def]  # numba infers them
     """Colour of every sample [H, W, 3] float32 (linear light) and its label [H, W] uint8.
 
     Pixels that show nothing but one surface of skin are shaded once, at the sample that stands for the pixel in the
-    ground truth. zones [3] int64: offset, width and height of the zone texture; light_frame [3, 3]: axes of the shadow
-    map; sky, wrap: see radiance.py.
+    ground truth; those of hair or cloth twice, on the diagonal. zones [3] int64: offset, width and height of the zone
+    texture; light_frame [3, 3]: axes of the shadow map; sky, wrap: see radiance.py.
     """
     height, width = triangle.shape
     out = np.zeros((height, width, 3), np.float32)
@@ -112,8 +115,9 @@ def shade_samples(  # type: ignore[no-untyped-def]  # numba infers them
     kx, ky, kz = lights[KEY, 0], lights[KEY, 1], lights[KEY, 2]
     for block in range(height // 2 * (width // 2)):
         top, left = block // (width // 2) * 2, block % (width // 2) * 2
-        smooth = is_smooth(triangle, depth, material, top, left)
-        for n in range(3 if smooth else 0, 4):
+        shown = surface(triangle, depth, material, top, left)
+        smooth, woven = shown == SKIN, shown in (HAIR, CLOTH)
+        for n in range(3 if smooth else 0, 4, 3 if woven else 1):
             y, x = top + n // 2, left + n % 2
             i = triangle[y, x]
             if i < 0:
@@ -157,11 +161,12 @@ def shade_samples(  # type: ignore[no-untyped-def]  # numba infers them
                 rim = (1 - facing) ** 3 * max(0.0, 0.35 + 0.65 * to_rim) * numbers[RIM_GAIN] * (0.4 + 0.6 * ao)
             tint_edge = m == SKIN or toon > 0
             behind = 0.0 if m in (TEETH, TONGUE) else ao
+            reached = 1 - HOLLOW * (1 - ao) if m == SKIN and toon == 0 else 1.0
             for k in range(3):
                 w, spread = wrap[m, k], wrap[m, 3 + k]
                 key = lights[KEY_COLOUR, k]
                 shadow = tinted(taps, k) if tint_edge else lit
-                diffuse = key * max(0.0, to_key + w) * spread * shadow + irradiance(sky, nx, ny, nz, k) * ao
+                diffuse = key * max(0.0, to_key + w) * spread * shadow * reached + irradiance(sky, nx, ny, nz, k) * ao
                 diffuse += lights[RIM_COLOUR, k] * max(0.0, to_rim + w) * spread * behind
                 if m == TEETH:
                     diffuse = diffuse * 0.95 + key * 0.15
@@ -172,10 +177,11 @@ def shade_samples(  # type: ignore[no-untyped-def]  # numba infers them
                 if mirrored > 0:
                     value += mirrored * irradiance(sky, rx, ry, rz, k)
                 out[y, x, k] = value
-        if smooth:
-            for n in range(3):
+        if smooth or woven:
+            for n in range(1 if woven else 0, 3):
                 y, x = top + n // 2, left + n % 2
-                label[y, x] = label[top + 1, left + 1]
+                row, column = (top, left) if woven and n == 1 else (top + 1, left + 1)
+                label[y, x] = label[row, column]
                 for k in range(3):
-                    out[y, x, k] = out[top + 1, left + 1, k]
+                    out[y, x, k] = out[row, column, k]
     return out, label

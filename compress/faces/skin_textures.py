@@ -63,6 +63,22 @@ def colour(rgb: list[float], gain: float = 1.0) -> Array:
 
 
 CREASES_KEPT = 0.8
+COMPLEXION: dict[str, tuple[float, float, list[float]]] = {
+    "cheeks": (0.0, 1.6, [0.01, -0.10, -0.10]),
+    "nose": (0.0, 1.4, [0.01, -0.10, -0.11]),
+    "chin": (-0.3, 0.8, [0.01, -0.10, -0.11]),
+    "ears": (0.3, 1.0, [0.01, -0.10, -0.11]),
+    "bags": (-0.3, 2.0, [-0.09, -0.12, -0.08]),
+    "lids": (-0.6, 1.6, [-0.08, -0.11, -0.09]),
+    "sockets": (-0.6, 1.6, [-0.09, -0.11, -0.09]),
+    "forehead": (-1.0, 1.0, [0.05, 0.06, 0.05]),
+    "lower": (-0.7, 1.4, [-0.07, -0.06, -0.03]),
+    "around lips": (-0.6, 1.0, [-0.07, -0.08, -0.08]),
+    "crease": (0.0, 1.5, [-0.06, -0.11, -0.12]),
+}
+"""Least and largest strength of an area's deviation, and the change of the albedo's channels at strength 1."""
+LIP_DARKNESS, LIP_SATURATION = (-0.35, 0.12), (0.35, 1.5)
+"""Range of the logarithm of a gain of the lips' albedo, and of the power of their colour: from pale to red."""
 
 
 class SkinPainter:
@@ -79,7 +95,7 @@ class SkinPainter:
             name: cv2.resize(mask, (SKIN_SIZE, SKIN_SIZE), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
             for name, mask in head.masks.items()
         }
-        self.red, self.dark, self.yellow = self.blush_and_shade()
+        self.areas = self.complexion_areas()
 
     def blob(self, centre: object, size: object, mirror: bool = True) -> Array:
         """Gaussian blob around a point of the head, mirrored to the other side."""
@@ -112,29 +128,36 @@ class SkinPainter:
         front = self.position[..., 2] > 1.0
         return np.asarray(inside * front * np.where(line > 0, LINE + (1 - LINE) * line, LINE * fade), np.float32)
 
-    def blush_and_shade(self) -> tuple[Array, Array, Array]:
-        """Where skin is redder, darker and yellower than elsewhere, the same for all skins."""
+    def complexion_areas(self) -> dict[str, Array]:
+        """Where skins differ from their mean, as shares 0..1 of texture space [SKIN_SIZE, SKIN_SIZE]."""
         e, n = self.eye, self.nose
         drop = e[1] - n[1]
-        red = 0.55 * self.blob([0.42, n[1] + 0.05, n[2] - 0.35], [0.28, 0.26, 0.5])
-        red += 0.6 * self.blob(n, [0.16, 0.14, 0.25], False)
-        red += 0.35 * self.blob([0, n[1] - 1.05 * drop - 0.25, n[2] - 0.1], [0.22, 0.14, 0.4], False)
-        red += 0.6 * self.masks["ears"]
-        dark = 0.45 * self.blob([e[0] * 0.85, e[1] - 0.17, e[2] + 0.12], [0.14, 0.07, 0.3])
-        dark += 0.35 * self.masks["eyelids"]
-        yellow = self.blob([0, e[1] + 0.55, e[2]], [0.7, 0.3, 0.6], False)
-        return red, dark, yellow
+        mouth = n[1] - 1.05 * drop
+        lower = np.clip((n[1] - 0.08 - self.position[..., 1]) / 0.12, 0, 1) * (self.position[..., 1] > 5.5)
+        return {
+            "cheeks": self.blob([0.42, n[1] + 0.05, n[2] - 0.35], [0.28, 0.26, 0.5]),
+            "nose": self.blob(n, [0.16, 0.14, 0.25], False),
+            "chin": self.blob([0, mouth - 0.25, n[2] - 0.1], [0.22, 0.14, 0.4], False),
+            "ears": self.masks["ears"],
+            "bags": self.blob([e[0] * 0.85, e[1] - 0.17, e[2] + 0.12], [0.14, 0.07, 0.3]),
+            "lids": np.maximum(self.masks["eyelids"], self.blob([e[0], e[1] + 0.10, e[2]], [0.2, 0.10, 0.3])),
+            "sockets": self.blob([e[0] * 0.9, e[1] - 0.02, e[2]], [0.28, 0.20, 0.35]),
+            "forehead": self.blob([0, e[1] + 0.55, e[2]], [0.7, 0.3, 0.6], False),
+            "lower": np.asarray(lower * self.blob([0, mouth - 0.1, n[2] - 0.3], [0.75, 0.5, 0.9], False), np.float32),
+            "around lips": self.blob([0, mouth, n[2] - 0.2], [0.38, 0.2, 0.4], False),
+            "crease": self.blob([0.17, n[1] - 0.03, n[2] - 0.2], [0.07, 0.12, 0.2]),
+        }
 
     def skin(self, seed: int, age: float) -> Bytes:
-        """One relative skin texture: redness, shadows of lids, creases by age 0..1, mottling, spots, pores, lips."""
+        """One relative skin texture: complexion, creases by age 0..1, mottling, spots, moles, pores, lips."""
         random = np.random.default_rng(seed)
-        red = self.red.copy()
-        mottling = noise(random, SKIN_SIZE, SKIN_SIZE, 11, 11), noise(random, SKIN_SIZE, SKIN_SIZE, 3.5, 3.5)
-        red += (0.07 + 0.10 * age) * mottling[0] + (0.05 + 0.07 * age) * mottling[1]
-        level = np.full((SKIN_SIZE, SKIN_SIZE, 1), SKIN_LEVEL, np.float32)
-        base = level * (1 + red[..., None] * colour([0.01, -0.10, -0.11], random.uniform(0.6, 1.3)))
-        base = base * (1 - self.dark[..., None] * colour([0.12, 0.16, 0.12], random.uniform(0.5, 1.2)))
-        base = base * (1 + self.yellow[..., None] * colour([0.015, 0.015, -0.02]))
+        red = noise(random, SKIN_SIZE, SKIN_SIZE, 11, 11) * (0.07 + 0.10 * age)
+        red += noise(random, SKIN_SIZE, SKIN_SIZE, 3.5, 3.5) * (0.05 + 0.07 * age)
+        base = np.full((SKIN_SIZE, SKIN_SIZE, 1), SKIN_LEVEL, np.float32)
+        base = base * (1 + red[..., None] * colour([0.01, -0.10, -0.11]))
+        for name, (least, most, tint) in COMPLEXION.items():
+            strength = random.uniform(least, most)
+            base = base * (1 + self.areas[name][..., None] * colour(tint, strength))
         lines = (0.2 + 0.8 * age) * crease(self.position, random)
         base = base * (1 - lines[..., None] * colour([0.16, 0.24, 0.26]))
         spots = np.clip(noise(random, SKIN_SIZE, SKIN_SIZE, 1.7, 1.7) - (3.3 - 0.7 * age), 0, 1)
@@ -142,7 +165,9 @@ class SkinPainter:
         for width in (1.1, 3.0):
             base = base * (1 + 0.010 * noise(random, SKIN_SIZE, SKIN_SIZE, width, width)[..., None])
         lips = blur(self.masks["lips"], 0.8)[..., None]
-        base = base * (1 - lips) + base * colour([0.93, 0.70, 0.71]) * lips
+        lip = colour([0.93, 0.70, 0.71], np.exp(random.uniform(*LIP_DARKNESS)))
+        lip = lip ** np.float32(random.uniform(*LIP_SATURATION))
+        base = base * (1 - lips) + base * lip * lips
         cavity = island_mask(2, SKIN_SIZE)[..., None]
         base = base * (1 - cavity) + colour([0.42, 0.17, 0.16]) * cavity
         return quantise(np.asarray(base, np.float32))

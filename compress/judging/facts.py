@@ -39,7 +39,7 @@ SKIN_ITA = (10.0, 41.0)
 CHILD_SHARE, SENIOR_SHARE = 0.05, 0.55
 """Shares of the child and old shapes from which a person counts as such; the population's children begin at 0.5."""
 FRONTAL_YAW, PROFILE_YAW = 15.0, 30.0
-"""Degrees between face and camera: frontal below the first, profile from the second; the population ends at 70."""
+"""Degrees between face and camera: frontal below the first, profile from the second; the population ends at 58."""
 DIM_KEY, SIDE_AZIMUTH = 0.75, 40.0
 """A key light weaker than this (the population: 0.55 to 1.5) is dim; one further round the face, in degrees, side."""
 # CIE: linear sRGB to XYZ over the white point D65.
