@@ -16,6 +16,7 @@ from compress.teaching.unpaired import (
     UnpairedBatches,
     consistency_loss,
     contrast_loss,
+    eyes_set_apart,
     identity_loss,
     moved,
     second_view,
@@ -127,6 +128,17 @@ def test_consistency_gains_nothing_from_pale_or_soft_pictures(still: None) -> No
     again, theta = second_view(photo, generator())
     losses = [float(consistency_loss(draw * photo.flip(3), draw * again.flip(3), theta)) for draw in (1.0, 0.5)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_nothing_reaches_the_eyes_and_the_picture_is_the_same() -> None:
+    pictures = smooth(1).requires_grad_()
+    shown = eyes_set_apart(pictures, torch.from_numpy(POINTS)[None])
+    assert torch.equal(shown, pictures)
+    shown.sum().backward()
+    assert pictures.grad is not None
+    slope = pictures.grad[0, 0]
+    assert slope[13, 11] == slope[12, 20] == 0  # the eyes
+    assert slope[22, 16] > 0.99 and slope[2, 16] > 0.99  # mouth and forehead
 
 
 def test_contrast_of_results_is_asked_to_be_what_cartoons_keep() -> None:

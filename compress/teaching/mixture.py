@@ -26,6 +26,7 @@ from compress.teaching.unpaired import (
     UnpairedBatches,
     consistency_loss,
     contrast_loss,
+    eyes_set_apart,
     identity_loss,
     second_view,
 )
@@ -92,10 +93,11 @@ class Mixture:
         if weights.contrast:
             contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
             loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
+        judged = eyes_set_apart(first, points)
         if weights.moments:
             with torch.no_grad():
                 wanted = described(self.features, pairs.cartoon)
-            found = described(self.features, torch.cat([first, paired.image]))
+            found = described(self.features, torch.cat([judged, paired.image]))
             apart = self.moments(found[:count], style, wanted, pairs.style)
             apart = apart + self.moments.apart(found[count:], wanted, pairs.style)
             loss, parts["moments"] = loss + weights.moments * apart, float(apart.detach())
@@ -104,7 +106,7 @@ class Mixture:
             loss, parts["identity"] = loss + weights.identity * identity, float(identity.detach())
         if not weights.adversarial or step < self.joins or photo.shape[-1] < self.size:
             return Mixed(loss, parts, None)
-        drawn = Drawn(torch.cat([first, paired.image]), torch.cat([style, paired.style]))
+        drawn = Drawn(torch.cat([judged, paired.image]), torch.cat([style, paired.style]))
         self.judge.learned.requires_grad_(False).eval()
         shown = augment(balanced(drawn.image, weights.adversarial), generator)
         adversarial = generator_loss(self.judge(shown, drawn.style))
