@@ -83,6 +83,12 @@ def test_tap_mse_compares_through_the_adapter() -> None:
     assert losses.tap_mse(tap, target, adapter).item() == pytest.approx(9.0)
 
 
+def test_tap_of_a_student_in_bfloat16_is_compared_too() -> None:
+    adapter = nn.Conv2d(2, 3, 1)
+    tap, target = torch.ones(1, 2, 4, 4, dtype=torch.bfloat16), torch.zeros(1, 3, 4, 4)
+    assert losses.tap_mse(tap, target, adapter).dtype == torch.float32
+
+
 @pytest.mark.parametrize(("student", "expected"), [([1.0, 0.0], 0.0), ([0.8, 0.6], 0.0), ([0.0, 1.0], 0.6 - 0.02)])
 def test_identity_hinge_only_punishes_less_than_the_teacher(student: list[float], expected: float) -> None:
     photo, teacher = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]])

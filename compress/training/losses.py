@@ -128,10 +128,10 @@ def maps_l1(maps: Tensor, target: Tensor, inside: Tensor) -> Tensor:
 def tap_mse(tap: Tensor, target: Tensor, adapter: nn.Module) -> Tensor:
     """MSE of the student's tap, through a 1x1 `adapter`, to the teacher's tap resized to the student's resolution.
 
-    `tap` [N, c, h, w], `target` [N, C, h', w'].
+    `tap` [N, c, h, w], also in bfloat16 as autocast gives it, `target` [N, C, h', w'].
     Source: Romero et al., FitNets (ICLR 2015), equation 3.
     """
-    adapted = adapter(tap)
+    adapted = adapter(tap.float())
     if target.shape[-2:] != adapted.shape[-2:]:
         target = F.interpolate(target, size=adapted.shape[-2:], mode="bilinear", align_corners=False)
     return F.mse_loss(adapted, target)
