@@ -26,7 +26,7 @@ from compress.teaching.unpaired import (
     UnpairedBatches,
     consistency_loss,
     contrast_loss,
-    eyes_set_apart,
+    features_set_apart,
     identity_loss,
     second_view,
 )
@@ -93,7 +93,7 @@ class Mixture:
         if weights.contrast:
             contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
             loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
-        judged = eyes_set_apart(first, points)
+        judged = features_set_apart(first, points)
         if weights.moments:
             with torch.no_grad():
                 wanted = described(self.features, pairs.cartoon)

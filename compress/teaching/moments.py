@@ -1,7 +1,7 @@
 """The style of photographs' results without a discriminator: feature statistics that they should share with cartoons.
 
 No cartoon of a photograph is known, but what cartoons have in common is: mean and spread of frozen features over each
-picture and over each of its cells, averaged over many pictures. The difference of the averages is what is lowered;
+picture, averaged over many. The difference of the averages is what is lowered;
 single pictures may differ. Not covered: the discriminator (`teaching.adversarial`), which tells more than averages.
 Source: dos Santos et al., Learning Implicit Generative Models by Matching Perceptual Features, ICCV 2019; the averages
 of places are those of style transfer by adaptive instance normalization (Huang & Belongie, ICCV 2017).
@@ -18,10 +18,12 @@ from compress.networks.lite0 import STAGES, EfficientNetLite0
 LAYERS = ("stage2", "stage3", "stage5", "stage7")
 """Features at strides 4, 8, 16 and 32; none is the one by which KID judges."""
 CELLS = 4
-"""Parts of the picture across and down that are described each for itself, beside the whole: aligned faces have eyes,
-mouth, hair and backdrop at about the same places, and each has a look of its own.
+"""Parts of the picture across and down that are described each for itself, after the whole. They compare a result with
+its own cartoon only: drawn towards an average cartoon, foreheads were given the strands of hair that many cartoons have
+there.
 """
-WIDTH = 2 * (1 + CELLS**2) * sum(STAGES[layer].channels for layer in LAYERS)
+WHOLE = 2 * sum(STAGES[layer].channels for layer in LAYERS)
+WIDTH = (1 + CELLS**2) * WHOLE
 MEMORY = 0.99
 """Of the running averages: about the last 100 pictures of a style."""
 LEAST_SPREAD = 1e-3
@@ -30,12 +32,13 @@ SMALL = 1e-6
 
 
 def described(features: EfficientNetLite0, images: Tensor) -> Tensor:
-    """Mean and standard deviation of each channel over the picture and over each cell: [N, 3, H, W] in [-1, 1] -> [N,
-    WIDTH].
+    """Mean and standard deviation of each channel over the picture, then over each cell: [N, 3, H, W] in [-1, 1] -> [N,
+    WIDTH], the first WHOLE of them of the picture.
     """
+    maps = features.maps(images, LAYERS)
     statistics = []
-    for found in features.maps(images, LAYERS):
-        for cells in (1, CELLS):
+    for cells in (1, CELLS):
+        for found in maps:
             mean = F.adaptive_avg_pool2d(found, cells)
             variance = F.adaptive_avg_pool2d(found.square(), cells) - mean.square()
             statistics += [mean.flatten(1), (variance.clamp_min(0) + SMALL).sqrt().flatten(1)]
@@ -57,7 +60,8 @@ class Moments(nn.Module):
         self.register_buffer("seen", torch.zeros(styles, 2))
 
     def forward(self, drawn: Tensor, style: Tensor, cartoons: Tensor, style_of_cartoons: Tensor) -> Tensor:
-        """Mean squared difference of the averages, in spreads of cartoons; descriptions [N, WIDTH] and [M, WIDTH].
+        """Mean squared difference of the averages of whole pictures, in spreads of cartoons; descriptions [N, WIDTH]
+        and [M, WIDTH].
 
         Its value is that of the running averages, its gradient as if they were those of `drawn` alone: an average of
         a few pictures would draw each of them to the middle.
@@ -69,7 +73,7 @@ class Moments(nn.Module):
             batch = drawn[style == number].mean(0)
             average = self.drawn[number] / self.seen[number, 0] + (batch - batch.detach())
             wanted, spread = self.usual(number)
-            losses.append(((average - wanted) / spread).square().mean())
+            losses.append(((average - wanted) / spread)[:WHOLE].square().mean())
         return torch.stack(losses).mean()
 
     def apart(self, drawn: Tensor, wanted: Tensor, style: Tensor) -> Tensor:

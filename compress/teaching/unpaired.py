@@ -38,8 +38,8 @@ video is lost among the differences that larger changes make.
 """
 STEEPNESS = 0.03
 """Usual `steepness` of cartoons at 128 px, which keeps the consistency near a mean absolute error of pictures."""
-EYE_REACH = 0.2
-"""Width of the windows of `eyes_set_apart`, in distances between the eyes: enlarged eyes with their lids."""
+FEATURE_REACH = 0.2
+"""Width of the windows of `features_set_apart`, in distances between the eyes: enlarged eyes with their lids."""
 CONTRAST_LEVELS = 3
 NOISE = 0.02
 """Largest sensor noise, as in `teaching.pairs`."""
@@ -152,16 +152,18 @@ def contrasts(pictures: Tensor) -> list[Tensor]:
     return [*found, pictures.std((1, 2, 3)).clamp_min(1e-4).log().mean()]
 
 
-def eyes_set_apart(pictures: Tensor, points: Tensor) -> Tensor:
-    """The same pictures ``[N, 3, S, S]``, but what is said of them does not reach the eyes; ``[N, 5, 2]`` in pixels.
+def features_set_apart(pictures: Tensor, points: Tensor) -> Tensor:
+    """The same pictures ``[N, 3, S, S]``, but what is said of them does not reach eyes and mouth; points ``[N, 5, 2]``
+    in pixels.
 
-    What cartoons have in common is no measure of one person's eyes: drawn towards an average of many bright irises,
-    brown ones turned green. Pairs teach what becomes of eyes.
+    What cartoons have in common is no measure of one person's features: drawn towards an average of many bright
+    irises, brown ones turned green, and teeth violet. Pairs teach what becomes of them.
     """
-    reach = EYE_REACH * (points[:, 1] - points[:, 0]).norm(dim=1).clamp_min(1)[:, None, None, None]
+    eyes, mouth = points[:, :2], points[:, 3:]
+    reach = FEATURE_REACH * (eyes[:, 1] - eyes[:, 0]).norm(dim=1).clamp_min(1)[:, None, None, None]
+    places = torch.cat([eyes, mouth, mouth.mean(1, keepdim=True)], dim=1)
     at = torch.arange(pictures.shape[-1], device=points.device) + 0.5
-    apart = (at - points[:, :2, :, None]) / reach
-    across, down = torch.exp(-0.5 * apart.square()).unbind(2)
+    across, down = torch.exp(-0.5 * ((at - places[..., None]) / reach).square()).unbind(2)
     kept = (2 * torch.einsum("npy,npx->nyx", down, across)).clamp(max=1)[:, None]
     return pictures + kept * (pictures.detach() - pictures)
 
