@@ -25,9 +25,12 @@ def file(path: Path, made: onnx.ModelProto) -> Candidate:
 
 
 def quantised(weight: int) -> onnx.ModelProto:
-    """A convolution of 3 x 64 taps between quantizers, all of one weight."""
+    """A convolution of 3 x 64 taps between quantizers, all of one weight.
+
+    With steps of 1 / 127 no pixel lies half-way between two of them, which processors round one way or the other.
+    """
     constants = {
-        "step": np.array(1 / 127.5, np.float32), "grey": np.array(128, np.uint8),
+        "step": np.array(1 / 127, np.float32), "grey": np.array(128, np.uint8),
         "small": np.array(0.2 / weight, np.float32), "none": np.array(0, np.int8),
         "weight": np.full((3, 3, 8, 8), weight, np.int8),
     }  # fmt: skip
@@ -59,7 +62,8 @@ def test_int8_file_is_the_same_without_optimisation_but_for_rounding(tmp_path: P
 def test_integer_sums_that_saturate_on_this_processor_are_noticed(tmp_path: Path) -> None:
     candidate = file(tmp_path, quantised(127))
     # Every weight is 0.2, so the exact picture is 0.2 times the sum over 8 x 8 pixels and 3 channels, clipped.
-    padded = np.pad(PHOTOS.astype(np.float64) / 127.5 - 128 / 127.5, ((0, 0), (3, 4), (3, 4), (0, 0)))
+    steps = np.round((PHOTOS / 127.5 - 1) * 127) / 127
+    padded = np.pad(steps, ((0, 0), (3, 4), (3, 4), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8), axis=(1, 2))
     exact = np.clip(0.2 * windows.sum(axis=(3, 4, 5)), -1, 1)[..., None]
     saturates = np.abs(candidate.stylise(PHOTOS) - exact).max() > 2 / 127.5
