@@ -132,7 +132,7 @@ def fitted(photos: Bytes, wanted: Bytes, side: int) -> Bytes:
         for _ in range(DESCENT):
             drawn = students.composite(photo, torch.cat([flow, colour], dim=1))
             optimizer.zero_grad()
-            (drawn - target).abs().mean().backward()  # type: ignore[no-untyped-call]  # torch gives it no types
+            torch.autograd.backward((drawn - target).abs().mean())
             optimizer.step()
             decline.step()
         parts.append(quantize_picture(drawn.detach()))

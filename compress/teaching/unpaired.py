@@ -22,7 +22,7 @@ from compress.shards import Shards
 from compress.teaching.pairs import styles_of
 from compress.teaching.views import ZOOM as PAIR_ZOOM
 from compress.training.batches import draw_windows, prefetch, to_picture, warp_picture, warp_points
-from compress.training.losses import haar
+from compress.training.losses import gaussian_windows, haar
 
 IDENTITY_GOAL = 0.65
 """Cosine to the own photo above which nothing is asked for. Cartoons of renders have 0.72, 0.65 and 0.50 in the three
@@ -160,11 +160,8 @@ def features_set_apart(pictures: Tensor, points: Tensor) -> Tensor:
     irises, brown ones turned green, and teeth violet. Pairs teach what becomes of them.
     """
     eyes, mouth = points[:, :2], points[:, 3:]
-    reach = FEATURE_REACH * (eyes[:, 1] - eyes[:, 0]).norm(dim=1).clamp_min(1)[:, None, None, None]
     places = torch.cat([eyes, mouth, mouth.mean(1, keepdim=True)], dim=1)
-    at = torch.arange(pictures.shape[-1], device=points.device) + 0.5
-    across, down = torch.exp(-0.5 * ((at - places[..., None]) / reach).square()).unbind(2)
-    kept = (2 * torch.einsum("npy,npx->nyx", down, across)).clamp(max=1)[:, None]
+    kept = (2 * gaussian_windows(points, places, FEATURE_REACH, pictures.shape[-1])).clamp(max=1)[:, None]
     return pictures + kept * (pictures.detach() - pictures)
 
 

@@ -95,6 +95,17 @@ def texture_l1(image: Tensor, target: Tensor) -> Tensor:
     return total
 
 
+def gaussian_windows(points: Tensor, places: Tensor, reach: float, size: int) -> Tensor:
+    """Sum [N, size, size] of Gaussians of height 1 at `places` [N, P, 2], `reach` distances between the eyes wide.
+
+    `points` [N, 5, 2], the eyes first; all in pixels.
+    """
+    width = reach * (points[:, 1] - points[:, 0]).norm(dim=1).clamp(min=1.0)[:, None, None, None]
+    at = torch.arange(size, device=points.device) + 0.5
+    across, down = torch.exp(-0.5 * ((at - places[..., None]) / width).square()).unbind(2)
+    return torch.einsum("npy,npx->nyx", down, across)
+
+
 def components_l1(difference: Tensor, points: Tensor) -> Tensor:
     """Mean |S - T| under Gaussian windows at eyes and mouth corners, where most of what is drawn anew lies.
 
@@ -102,11 +113,7 @@ def components_l1(difference: Tensor, points: Tensor) -> Tensor:
     their few pixels hardly count, and gloss, lids and teeth stay grey.
     Source: the facial components of GFPGAN (CVPR 2021), section 3.4, with an L1 instead of discriminators.
     """
-    reach = COMPONENT_REACH * (points[:, 1] - points[:, 0]).norm(dim=1).clamp(min=1.0)[:, None, None]
-    at = torch.arange(difference.shape[-1], device=difference.device) + 0.5
-    apart = (at - points[:, COMPONENT_POINTS, :, None]) / reach[..., None]
-    across, down = torch.exp(-0.5 * apart.square()).unbind(2)
-    window = torch.einsum("npy,npx->nyx", down, across)
+    window = gaussian_windows(points, points[:, COMPONENT_POINTS], COMPONENT_REACH, difference.shape[-1])
     window = window / window.sum((1, 2), keepdim=True).clamp(min=1e-6)
     return (difference.abs().mean(1) * window).sum((1, 2)).mean()
 
