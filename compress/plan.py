@@ -62,7 +62,7 @@ STAGES: dict[str, Stage] = {
     "verify": Stage("compress.stages.verify:run", version=2, seeded=True),
     "report": Stage("compress.stages.report:run", version=2),
     "pairs": Stage("compress.stages.pairs:run", version=3),
-    "teach": Stage("compress.stages.teach:run", version=4, seeded=True),
+    "teach": Stage("compress.stages.teach:run", version=5, seeded=True),
     "renders": Stage("compress.stages.renders:run", version=2),
     "assess": Stage("compress.stages.assess:run", version=2),
 }

@@ -286,6 +286,8 @@ class UnpairedSettings(Section):
     share: Annotated[float, Field(gt=0, le=2, description="photographs for each pair of a batch")] = 0.5
     consistency: Weight = 1.0
     contrast: Weight = 0.05
+    tint: Weight = Field(default=1.0, description="tints that cartoons do not have of such a colour")
+    lines: Weight = Field(default=10.0, description="thin lines where the photo has none")
     moments: Weight = Field(default=0.0, description="feature statistics of cartoons; 0.02 to 0.08 change the look")
     identity: Weight = 0.05
     adversarial: Weight = Field(default=0.3, description="size of its gradient at the pictures, relative to an L1's")

@@ -212,7 +212,7 @@ def test_killed_training_ends_where_an_uninterrupted_one_does(
     with pytest.raises(KeyboardInterrupt):
         teach.run(step, inputs, killed, QUIET)
     stored = {name.split(".")[1] for name in load_file(killed / "checkpoint.safetensors") if name.startswith("model.")}
-    assert stored == {"teacher"} | ({"judge", "moments"} if unpaired else set())
+    assert stored == {"teacher"} | ({"judge", "moments", "tints"} if unpaired else set())
     monkeypatch.setattr(teach, "require_finite", patched)
     teach.run(step, inputs, killed, QUIET)
     weights = [load_file(folder / teach.WEIGHTS) for folder in (whole, killed)]
@@ -253,7 +253,7 @@ def test_teacher_and_judge_learn_in_turns(pairs: Artifact, photos: Artifact) -> 
         optimizer.zero_grad()
         mixed.loss.backward()
         optimizer.step()
-        assert set(mixed.parts) == {"consistency", "contrast", "moments", "identity", "adversarial"}
+        assert set(mixed.parts) == {"consistency", "contrast", "tint", "lines", "moments", "identity", "adversarial"}
         assert moved(teacher, network) and not moved(judge, mixture.judge)
         teacher, judge = state(network), state(mixture.judge)
         assert mixed.drawn is not None and mixed.drawn.image.shape == (3, 3, SIZE, SIZE)

@@ -54,9 +54,7 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     mixture = None
     if settings.unpaired:
         mixture = Mixture(settings, settings.unpaired, Shards(inputs["photos"].path), context)
-    trained = nn.ModuleDict(
-        {"teacher": network} | ({"judge": mixture.judge.learned, "moments": mixture.moments} if mixture else {})
-    )
+    trained = nn.ModuleDict({"teacher": network} | (mixture.remembered if mixture else {}))
     optimizer = make_optimizer(trained)
     ema = Ema(network, settings.ema)
     checkpoints = Checkpoints(folder, trained, optimizer, ema, seconds=120)

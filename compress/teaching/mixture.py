@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from compress import networks
@@ -21,6 +21,7 @@ from compress.steps import TeachStep
 from compress.teaching.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
 from compress.teaching.moments import Moments, described
 from compress.teaching.pairs import PairBatch
+from compress.teaching.restraint import Tints, lines_loss
 from compress.teaching.unpaired import (
     UnpairedBatch,
     UnpairedBatches,
@@ -62,10 +63,16 @@ class Mixture:
         self.joins = unpaired.adversarial_from * sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
         self.features = networks.features().to(context.device)
         self.moments = Moments(len(settings.styles)).to(context.device)
+        self.tints = Tints(len(settings.styles)).to(context.device)
         features = self.features if unpaired.discriminator == "pretrained" else None
         self.judge = Discriminator(features, self.size, len(settings.styles), context.seed)
         self.judge.to(context.device)
         self.identity = networks.identity().to(context.device)
+
+    @property
+    def remembered(self) -> dict[str, nn.Module]:
+        """What a checkpoint must hold: what learns, and running averages."""
+        return {"judge": self.judge.learned, "moments": self.moments, "tints": self.tints}
 
     def batches(self, phase: PhaseSettings) -> UnpairedBatches:
         """The photographs of a phase."""
@@ -84,8 +91,9 @@ class Mixture:
         again, theta = second_view(photo, generator)
         with autocast(self.settings.precision, self.context.device):
             both = (torch.cat([photo, again]), style.repeat(2)) if weights.consistency else (photo, style)
-            image = network(*both).image
-        first, second = image[:count], image[count:]
+            output = network(*both)
+        first, second = output.image[:count], output.image[count:]
+        flow = output.maps[:count, :2].detach()
         loss, parts = first.new_zeros(()), dict[str, float]()
         if weights.consistency:
             consistency = consistency_loss(first, second, theta)
@@ -93,6 +101,13 @@ class Mixture:
         if weights.contrast:
             contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
             loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
+        if weights.tint:
+            self.tints.remember(pairs)
+            tint = self.tints(photo, flow, first, style)
+            loss, parts["tint"] = loss + weights.tint * tint, float(tint.detach())
+        if weights.lines:
+            lines = lines_loss(photo, flow, first, points)
+            loss, parts["lines"] = loss + weights.lines * lines, float(lines.detach())
         judged = features_set_apart(first, points)
         if weights.moments:
             with torch.no_grad():

@@ -40,6 +40,8 @@ STEEPNESS = 0.03
 """Usual `steepness` of cartoons at 128 px, which keeps the consistency near a mean absolute error of pictures."""
 FEATURE_REACH = 0.2
 """Width of the windows of `features_set_apart`, in distances between the eyes: enlarged eyes with their lids."""
+FOREHEAD_RISE, FOREHEAD_REACH = 0.8, 0.3
+"""Height of three windows of a forehead above the eyes and their width, in distances between the eyes."""
 CONTRAST_LEVELS = 3
 NOISE = 0.02
 """Largest sensor noise, as in `teaching.pairs`."""
@@ -153,15 +155,22 @@ def contrasts(pictures: Tensor) -> list[Tensor]:
 
 
 def features_set_apart(pictures: Tensor, points: Tensor) -> Tensor:
-    """The same pictures ``[N, 3, S, S]``, but what is said of them does not reach eyes and mouth; points ``[N, 5, 2]``
-    in pixels.
+    """The same pictures ``[N, 3, S, S]``, but what is said of them does not reach eyes, mouth and forehead.
+
+    points ``[N, 5, 2]`` in pixels.
 
     What cartoons have in common is no measure of one person's features: drawn towards an average of many bright
-    irises, brown ones turned green, and teeth violet. Pairs teach what becomes of them.
+    irises, brown ones turned green, and teeth violet. Foreheads, where many cartoons have a fringe and many people have
+    none, were given strokes. Pairs teach what becomes of them.
     """
-    eyes, mouth = points[:, :2], points[:, 3:]
-    places = torch.cat([eyes, mouth, mouth.mean(1, keepdim=True)], dim=1)
-    kept = (2 * gaussian_windows(points, places, FEATURE_REACH, pictures.shape[-1])).clamp(max=1)[:, None]
+    size, eyes, mouth = pictures.shape[-1], points[:, :2], points[:, 3:]
+    middle, across = eyes.mean(1, keepdim=True), eyes[:, 1:] - eyes[:, :1]
+    up = torch.stack([across[..., 1], -across[..., 0]], dim=-1)
+    forehead = middle + FOREHEAD_RISE * up + torch.tensor([[-0.5], [0.0], [0.5]]).to(points) * across
+    features = torch.cat([eyes, mouth, mouth.mean(1, keepdim=True)], dim=1)
+    windows = gaussian_windows(points, features, FEATURE_REACH, size)
+    windows = windows + gaussian_windows(points, forehead, FOREHEAD_REACH, size)
+    kept = (2 * windows).clamp(max=1)[:, None]
     return pictures + kept * (pictures.detach() - pictures)
 
 
