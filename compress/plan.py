@@ -64,7 +64,7 @@ STAGES: dict[str, Stage] = {
     "pairs": Stage("compress.stages.pairs:run", version=3),
     "teach": Stage("compress.stages.teach:run", version=5, seeded=True),
     "renders": Stage("compress.stages.renders:run", version=2),
-    "assess": Stage("compress.stages.assess:run", version=2),
+    "assess": Stage("compress.stages.assess:run", version=3),
 }
 
 

@@ -350,6 +350,7 @@ def test_new_teacher_is_measured_in_every_style(parts: dict[str, Artifact], tmp_
             "KID .* of .*; photos to rendered photos", found[style, "photographs", "style_kid_share"]["note"]
         )
         assert found[style, "photographs", "eye_opening_ratio"]["value"] == pytest.approx(1, abs=0.05)
+        assert found[style, "photographs", "new_lines"]["value"] >= 0 <= found[style, "renders", "new_lines"]["value"]
         assert found[style, "renders", "turn_ratio"]["value"] > 1  # its photo does not turn as the cartoon does
         assert set(numbers["rows"][style]) == set(BOUNDED)
         assert record["groups"][style][0]["group"] == "skin dark (6 pictures)"

@@ -36,6 +36,7 @@ MEASURES: Mapping[str, Measure] = {
     "eye_opening_ratio": Measure("geometry: eye opening over face height, against the photo", min=1.25),
     "haar_ratio": Measure("sharpness: Haar detail over that of cartoon renders", min=0.8, max=1.25),
     "haar_face_ratio": Measure("sharpness of the face alone"),
+    "new_lines": Measure("artefacts: lines and detail that the photo lacks, levels of 255"),
     "shift_ratio": Measure("steadiness: error under shifts of 2 px over the photo's own", max=1.5),
     "turn_ratio": Measure("3D: error along the true flow of a turning head, over the photo frames' own"),
     "turn_residual_px": Measure("3D: motion left after the true flow, pixels"),

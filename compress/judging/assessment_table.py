@@ -78,6 +78,8 @@ def tabulate(stored: Stored, seed: int, bounds: Mapping[str, Bound]) -> Assessed
         if len(photo["person"]):
             found[RENDERS] = assessment_rows.style_rows(photo, drawn, wanted, plain, seed)
         found[RENDERS] |= turning(stored, number, seed)
+        for part, who in ((PHOTOGRAPHS, people), (RENDERS, rendered)):
+            found[part] |= new_lines(Shards(stored.drawn / part), number, who["person"], seed)
         for part, estimates in found.items():
             rows += [assessment.judge(style, part, name, estimate, bounds) for name, estimate in estimates.items()]
     check = pairs.read(range(len(pairs)), ["opening", "opening_true"])
@@ -112,6 +114,14 @@ def shifted(photos: Bytes, rows: NDArray[np.int64], seed: int) -> Bytes:
     """The photos [N, S, S, 3] of these rows, each shifted by its own 2 px."""
     size = photos.shape[1]
     return np.stack([resample(p, assessment_rows.shift_matrix(seed, int(r)), size) for p, r in zip(photos, rows)])
+
+
+def new_lines(drawn: Shards, number: int, person: NDArray[np.generic], seed: int) -> dict[str, Estimate]:
+    """What was drawn in style `number` where the photo has nothing alike; empty without pictures."""
+    if not len(drawn):
+        return {}
+    found = drawn.read(range(len(drawn)), ["new_lines"])["new_lines"][:, number]
+    return {"new_lines": intervals.mean(found, seed, person[: len(found)])}
 
 
 def shift_ratio(stored: Stored, number: int, seed: int) -> dict[str, Estimate]:

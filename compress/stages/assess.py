@@ -30,6 +30,7 @@ from compress.networks import face_points
 from compress.recipe import JudgeSettings
 from compress.reporting.sheets import Row, contact_sheet
 from compress.shards import Sample, Shards, ShardWriter
+from compress.teaching.restraint import new_lines
 from compress.threads import in_order
 from compress.training.loop import to_channels_last
 
@@ -54,15 +55,19 @@ class Drawer:
     device: str
 
     @torch.inference_mode()
-    def draw(self, photos: Bytes) -> Bytes:
-        """uint8 [N, S, S, 3] -> [N, K, S, S, 3], a picture in each style."""
+    def draw(self, photos: Bytes, points: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+        """uint8 [N, S, S, 3], points [N, 5, 2] -> `image` [N, K, S, S, 3], a picture in each style, and `new_lines` [N,
+        K] of it, in levels of 255.
+        """
         x = torch.from_numpy(photos).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        drawn = []
+        places = torch.from_numpy(points.astype(np.float32)).to(self.device)
+        drawn, lines = [], []
         for style in self.styles:
-            image = self.network(x, torch.full((len(x),), style, device=self.device)).image.clamp(-1, 1)
+            output = self.network(x, torch.full((len(x),), style, device=self.device))
+            image = output.image.clamp(-1, 1)
             drawn.append(((image + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1))
-        pictures: Bytes = torch.stack(drawn, dim=1).cpu().numpy()
-        return pictures
+            lines.append(new_lines(x, output.maps[:, :2], image, places) * 127.5)
+        return {"image": torch.stack(drawn, dim=1).cpu().numpy(), "new_lines": torch.stack(lines, dim=1).cpu().numpy()}
 
 
 def run(settings: AssessStep, inputs: Mapping[str, Artifact], folder: Path, context: Context) -> dict[str, Any]:
@@ -119,16 +124,20 @@ def open_teacher(path: Path, styles: Sequence[str], device: str) -> Drawer:
 def draw(
     drawer: Drawer, photos: Shards, rows: Sequence[int] | NDArray[np.int64], folder: Path, task: Task, seed: int = -1
 ) -> None:
-    """Store `image` [K, S, S, 3] of each of `rows`, with its `row`; with a seed the photos are shifted first."""
+    """Store `image` [K, S, S, 3] and `new_lines` [K] of each of `rows`, with its `row`; with a seed the photos are
+    shifted first.
+    """
     with ShardWriter(folder, SHARD_SIZE) as writer:
         task.advance(writer.count)
         for first in range(writer.count, len(rows), BATCH):
             chosen = np.asarray(rows[first : first + BATCH], np.int64)
-            pictures = photos.read(chosen, ["photo"])["photo"]
+            sample = photos.read(chosen, ["photo", "points"])
+            pictures = sample["photo"]
             if seed >= 0:
                 pictures = assessment_table.shifted(pictures, chosen, seed)
-            for row, images in zip(chosen, drawer.draw(pictures)):
-                writer.add({"row": np.array(row, np.uint32), "image": images})
+            columns = {"row": chosen.astype(np.uint32), **drawer.draw(pictures, sample["points"])}
+            for place in range(len(chosen)):
+                writer.add({name: column[place] for name, column in columns.items()})
             task.advance(len(chosen))
 
 

@@ -75,7 +75,8 @@ class Tints(nn.Module):
     def solved(self) -> Tensor:
         """``[styles, 4, 2]``: tint = (1, r, g, b) times it."""
         ridge = RIDGE * torch.eye(4).to(self.products)
-        return torch.linalg.solve(self.products + ridge * (1e-3 + self.products[:, :1, :1]), self.targets)
+        factors: Tensor = torch.linalg.solve(self.products + ridge * (1e-3 + self.products[:, :1, :1]), self.targets)
+        return factors
 
     def forward(self, photo: Tensor, flow: Tensor, result: Tensor, style: Tensor) -> Tensor:
         """How far the tints of results ``[N, 3, S, S]`` are from those expected, beyond what cartoons' are; mean.
@@ -120,16 +121,22 @@ def most(maps: Tensor, side: int) -> Tensor:
 
 
 def lines_loss(photo: Tensor, flow: Tensor, result: Tensor, points: Tensor) -> Tensor:
-    """Lines and detail of results ``[N, 3, S, S]`` where the photo beneath has none, eyes apart; mean.
+    """`new_lines`, mean over the pictures."""
+    return new_lines(photo, flow, result, points).mean()
+
+
+def new_lines(photo: Tensor, flow: Tensor, result: Tensor, points: Tensor) -> Tensor:
+    """Lines and detail of each result ``[N, 3, S, S]`` where the photo beneath has none, eyes apart: mean ``[N]``.
 
     `flow` as of `Tints`; points ``[N, 5, 2]`` in pixels.
     """
     with torch.no_grad():
         beneath = warp(photo, flow)
         eyes = (2 * gaussian_windows(points, points[:, :2], EYE_REACH, photo.shape[-1])).clamp(max=1)[:, None]
-    loss = ((1 - eyes) * F.relu(lines(result) - most(lines(beneath), NEIGHBOURS) - LEAST_LINE)).mean()
+    new = (1 - eyes) * F.relu(lines(result) - most(lines(beneath), NEIGHBOURS) - LEAST_LINE)
+    found = new.mean((1, 2, 3))
     for _ in range(SCALES):
-        new = F.relu(detail(result) - most(detail(beneath), NEIGHBOURS) - LEAST_DETAIL)
-        loss = loss + ((1 - eyes) * new).mean()
+        new = (1 - eyes) * F.relu(detail(result) - most(detail(beneath), NEIGHBOURS) - LEAST_DETAIL)
+        found = found + new.mean((1, 2, 3))
         result, beneath, eyes = (F.avg_pool2d(maps, 2) for maps in (result, beneath, eyes))
-    return loss
+    return found
