@@ -109,6 +109,11 @@ def test_recipe_knows_the_styles_of_the_renderer() -> None:
         ("size: 64}", "size: 64, styles: [toy, toy]}", "training.pairs.styles[1] (line 4): 'toy' is there already"),
         ("size: 64}", "size: 64, styles: []}", "training.pairs.styles (line 4): an empty list is not a list of at"),
         ("flow: 10", "flows: 10", "training.weights.flows (line 7): unknown key 'flows'; did you mean"),
+        (
+            "phases: [{",
+            "unpaired: {photos: [portraits], painted: 2}\n  phases: [{",
+            "training.unpaired.painted (line 6): 2, but there are no weights whose results could be painted over; name",
+        ),
         ("phases: [{", "tiers: {}\n  phases: [{", "training.tiers (line 6): unknown key 'tiers'"),
     ],
 )

@@ -179,7 +179,9 @@ def test_loss_falls_on_one_batch(pairs: Artifact) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
-MIXED = UnpairedSettings(photos=("photos",), adversarial_from=0.25, moments=0.002)
+ALWAYS = {"consistency", "contrast", "painted", "tint", "lines", "moments"}
+"""Losses of every step with photographs."""
+MIXED = UnpairedSettings(photos=("photos",), adversarial_from=0.25, moments=0.002, painted=0.5)
 
 
 @pytest.mark.parametrize("unpaired", [None, MIXED], ids=["paired", "mixed"])
@@ -222,7 +224,8 @@ def test_killed_training_ends_where_an_uninterrupted_one_does(
 def mixture_of(pairs: Artifact, photos: Artifact, **changes: float) -> Mixture:
     """Of a training in which the judge takes part from the start."""
     unpaired = MIXED.model_copy(update={"adversarial_from": 0.0, **changes})
-    return Mixture(settings(pairs, unpaired=unpaired), unpaired, Shards(photos.path), QUIET)
+    network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
+    return Mixture(settings(pairs, unpaired=unpaired), unpaired, Shards(photos.path), network, QUIET)
 
 
 def drawn_by(network: nn.Module, batch: PairBatch | UnpairedBatch) -> Drawn:
@@ -253,7 +256,7 @@ def test_teacher_and_judge_learn_in_turns(pairs: Artifact, photos: Artifact) -> 
         optimizer.zero_grad()
         mixed.loss.backward()
         optimizer.step()
-        assert set(mixed.parts) == {"consistency", "contrast", "tint", "lines", "moments", "identity", "adversarial"}
+        assert set(mixed.parts) == {*ALWAYS, "identity", "adversarial"}
         assert moved(teacher, network) and not moved(judge, mixture.judge)
         teacher, judge = state(network), state(mixture.judge)
         assert mixed.drawn is not None and mixed.drawn.image.shape == (3, 3, SIZE, SIZE)
@@ -272,12 +275,12 @@ def test_judge_joins_late_and_at_the_largest_size_only(pairs: Artifact, photos: 
     rendered = pairs_of(pairs)
     for batch, step, joined in ((small, 2, False), (large, 1, False), (large, 2, True)):
         mixed = mixture.losses(network, batch, rendered, drawn_by(network, batch), step)
-        assert set(mixed.parts) == {"consistency", "contrast", "moments"} | ({"adversarial"} if joined else set())
+        assert set(mixed.parts) == ALWAYS | ({"adversarial"} if joined else set())
         assert (mixed.drawn is not None) == joined
 
 
 def test_weights_of_zero_switch_everything_off(pairs: Artifact, photos: Artifact) -> None:
-    mixture = mixture_of(pairs, photos, consistency=0.0, contrast=0.0, moments=0.0, identity=0.0, adversarial=0.0)
+    mixture = mixture_of(pairs, photos, **dict.fromkeys(ALWAYS | {"identity", "adversarial"}, 0.0))
     network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
     batch = mixture.batches(settings(pairs).phases[1]).at(0)
     mixed = mixture.losses(network, batch, pairs_of(pairs), Drawn(batch.photo, batch.style), 2)

@@ -25,6 +25,7 @@ _SIZE = InputSettings.model_fields["size"].default
 _PAIR_SIZE = PairSettings.model_fields["size"].default
 _DISTILL_BATCH = DistillSettings.model_fields["batch"].default
 _QUANTIZE_BATCH = QuantizeSettings.model_fields["batch"].default
+PAINTED: Place = ("training", "unpaired", "painted")
 # Which ways of naming a teacher read an option; `accept` is read by all.
 _FOREIGN: frozenset[Way] = frozenset({"onnx", "program", "python"})
 _READ_BY: dict[str, frozenset[Way]] = {
@@ -44,6 +45,9 @@ def conflicts(document: Document) -> Iterator[Conflict]:
     for name in tiers if isinstance(tiers, dict) else ():
         yield from _tier(document, ("tiers", name))
     yield from _styles(document)
+    if _number(document, PAINTED) and not document.get("training", "initial"):
+        sentence = "there are no weights whose results could be painted over; name some in training.initial, or write 0"
+        yield PAINTED, f"{document.get(*PAINTED)}, but {sentence}"
     bounds = document.get("training", "assess", "bounds")
     for name in bounds if isinstance(bounds, dict) else ():
         yield from _bounds(document, ("training", "assess", "bounds", name))

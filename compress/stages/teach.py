@@ -53,7 +53,7 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     to_channels_last(network)
     mixture = None
     if settings.unpaired:
-        mixture = Mixture(settings, settings.unpaired, Shards(inputs["photos"].path), context)
+        mixture = Mixture(settings, settings.unpaired, Shards(inputs["photos"].path), network, context)
     trained = nn.ModuleDict({"teacher": network} | (mixture.remembered if mixture else {}))
     optimizer = make_optimizer(trained)
     ema = Ema(network, settings.ema)

@@ -20,6 +20,7 @@ from compress.shards import Shards
 from compress.steps import TeachStep
 from compress.teaching.adversarial import Discriminator, augment, balanced, discriminator_loss, generator_loss
 from compress.teaching.moments import Moments, described
+from compress.teaching.painting import Painter
 from compress.teaching.pairs import PairBatch
 from compress.teaching.restraint import Tints, lines_loss
 from compress.teaching.unpaired import (
@@ -55,9 +56,14 @@ class Mixed:
 
 
 class Mixture:
-    """The photographs' side of one training; of `judge`, the discriminator, only `learned` learns."""
+    """The photographs' side of one training; of `judge`, the discriminator, only `learned` learns.
 
-    def __init__(self, settings: TeachStep, unpaired: UnpairedSettings, photos: Shards, context: Context) -> None:
+    `initial` is the network that the training starts from, before it has learned anything.
+    """
+
+    def __init__(
+        self, settings: TeachStep, unpaired: UnpairedSettings, photos: Shards, initial: KStyleGAN, context: Context
+    ) -> None:
         self.settings, self.unpaired, self.photos, self.context = settings, unpaired, photos, context
         self.size = max(phase.size for phase in settings.phases)
         self.joins = unpaired.adversarial_from * sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
@@ -67,6 +73,7 @@ class Mixture:
         features = self.features if unpaired.discriminator == "pretrained" else None
         self.judge = Discriminator(features, self.size, len(settings.styles), context.seed)
         self.judge.to(context.device)
+        self.painter = Painter(initial) if unpaired.painted else None
         self.identity = networks.identity().to(context.device)
 
     @property
@@ -92,6 +99,7 @@ class Mixture:
         with autocast(self.settings.precision, self.context.device):
             both = (torch.cat([photo, again]), style.repeat(2)) if weights.consistency else (photo, style)
             output = network(*both)
+            target = self.painter(photo, style) if self.painter else None
         first, second = output.image[:count], output.image[count:]
         flow = output.maps[:count, :2].detach()
         loss, parts = first.new_zeros(()), dict[str, float]()
@@ -101,6 +109,9 @@ class Mixture:
         if weights.contrast:
             contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
             loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
+        if target is not None:
+            apart = (first - target).abs().mean()
+            loss, parts["painted"] = loss + weights.painted * apart, float(apart.detach())
         if weights.tint:
             self.tints.remember(pairs)
             tint = self.tints(photo, flow, first, style)
