@@ -33,6 +33,7 @@ from compress.teaching.unpaired import (
     second_view,
 )
 from compress.training.loop import autocast, require_finite, steps_of
+from compress.training.losses import haar_l1
 from teachers import KStyleGAN
 
 JUDGE_RATE = 5e-4
@@ -110,7 +111,7 @@ class Mixture:
             contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
             loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
         if target is not None:
-            apart = (first - target).abs().mean()
+            apart = (first - target).abs().mean() + haar_l1(first - target)
             loss, parts["painted"] = loss + weights.painted * apart, float(apart.detach())
         if weights.tint:
             self.tints.remember(pairs)
