@@ -9,6 +9,15 @@ import teachers
 from compress.teaching.painting import Painter, painted
 
 SIDE = 32
+SMALL = {
+    "family": "kstylegan",
+    "size": SIDE,
+    "channels": [16] * 5,
+    "blocks": [1] * 4,
+    "render_blocks": [1] * 3,
+    "style_channels": 16,
+    "coefficients": 8,
+}
 
 
 def noise(spread: float) -> Tensor:
@@ -56,10 +65,7 @@ def test_results_stay_in_range_and_colours_are_smoothed_together() -> None:
 
 def test_painter_keeps_the_weights_of_the_start() -> None:
     torch.manual_seed(0)
-    network = teachers.build(
-        {"family": "kstylegan", "size": 32, "channels": [16] * 5, "blocks": [1] * 4, "render_blocks": [1] * 3,
-         "style_channels": 16, "coefficients": 8}
-    )  # fmt: skip
+    network = teachers.build(SMALL)
     painter, photo, style = Painter(network), noise(0.4).clamp(-1, 1), torch.zeros(1, dtype=torch.long)
     before = painter(photo, style)
     network.eval()
@@ -69,3 +75,12 @@ def test_painter_keeps_the_weights_of_the_start() -> None:
             weight += 0.1
     assert torch.equal(painter(photo, style), before)
     assert not any(weight.requires_grad for weight in painter.parameters())
+
+
+def test_painting_is_exact_within_a_training_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    painter = Painter(teachers.build(SMALL))
+    photo, style = noise(0.4).clamp(-1, 1), torch.zeros(1, dtype=torch.long)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        image, found = painter.network(photo, style).image.float(), painter(photo, style)
+    assert torch.allclose(found, painted(image.clamp(-1, 1)), atol=1e-5)

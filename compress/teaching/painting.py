@@ -59,4 +59,6 @@ class Painter(nn.Module):
     @torch.no_grad()
     def forward(self, photo: Tensor, style: Tensor) -> Tensor:
         """Photo ``[N, 3, S, S]`` in [-1, 1], style int64 ``[N]`` -> what its result should look like."""
-        return painted(self.network(photo, style).image.float().clamp(-1, 1))
+        image = self.network(photo, style).image.float().clamp(-1, 1)
+        with torch.autocast(photo.device.type, enabled=False):  # what is sharpened is finer than bfloat16 tells
+            return painted(image)
