@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from compress.teaching.pairs import PairBatch
-from compress.teaching.restraint import Tints, lines, lines_loss, tint
+from compress.teaching.restraint import Tints, lines, new_lines, tint
 
 SIDE = 48
 STILL = torch.zeros(1, 2, SIDE // 4, SIDE // 4)
@@ -105,9 +105,9 @@ def test_new_lines_cost_and_those_of_the_photo_do_not() -> None:
     glowing = edge()
     glowing[..., SIDE // 2] = 0.9
     far = POINTS - 1000
-    assert float(lines_loss(edge(), STILL, edge(), far)) == 0
-    assert float(lines_loss(edge(), STILL, glowing, far)) > 1e-3
-    assert float(lines_loss(glowing, STILL, glowing, far)) == 0
+    assert float(new_lines(edge(), STILL, edge(), far)) == 0
+    assert float(new_lines(edge(), STILL, glowing, far)) > 1e-3
+    assert float(new_lines(glowing, STILL, glowing, far)) == 0
 
 
 def test_strokes_on_a_smooth_place_cost_but_at_an_eye() -> None:
@@ -115,15 +115,15 @@ def test_strokes_on_a_smooth_place_cost_but_at_an_eye() -> None:
     stroked, gleaming = smooth.clone(), smooth.clone()
     stroked[..., 4:6, 20:28] -= 0.2
     gleaming[..., 17:19, 13:15] += 0.6
-    assert float(lines_loss(smooth, STILL, stroked, POINTS)) > 5e-4
-    assert float(lines_loss(smooth, STILL, gleaming, POINTS)) < 1e-4
-    assert float(lines_loss(smooth, STILL, gleaming, POINTS - 1000)) > 5e-4
+    assert float(new_lines(smooth, STILL, stroked, POINTS)) > 5e-4
+    assert float(new_lines(smooth, STILL, gleaming, POINTS)) < 1e-4
+    assert float(new_lines(smooth, STILL, gleaming, POINTS - 1000)) > 5e-4
 
 
 def test_the_flow_gets_no_slope() -> None:
     flow = STILL.clone().requires_grad_()
     result = (edge() + 0.3 * colours(5, 1)).requires_grad_()
     tints = learned()
-    loss = lines_loss(edge(), flow, result, POINTS) + tints(edge(), flow, result, torch.zeros(1, dtype=torch.long))
+    loss = new_lines(edge(), flow, result, POINTS) + tints(edge(), flow, result, torch.zeros(1, dtype=torch.long))
     loss.backward()
     assert flow.grad is None and result.grad is not None and bool(result.grad.isfinite().all())

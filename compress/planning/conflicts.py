@@ -25,7 +25,6 @@ _SIZE = InputSettings.model_fields["size"].default
 _PAIR_SIZE = PairSettings.model_fields["size"].default
 _DISTILL_BATCH = DistillSettings.model_fields["batch"].default
 _QUANTIZE_BATCH = QuantizeSettings.model_fields["batch"].default
-PAINTED: Place = ("training", "unpaired", "painted")
 # Which ways of naming a teacher read an option; `accept` is read by all.
 _FOREIGN: frozenset[Way] = frozenset({"onnx", "program", "python"})
 _READ_BY: dict[str, frozenset[Way]] = {
@@ -45,9 +44,7 @@ def conflicts(document: Document) -> Iterator[Conflict]:
     for name in tiers if isinstance(tiers, dict) else ():
         yield from _tier(document, ("tiers", name))
     yield from _styles(document)
-    if _number(document, PAINTED) and not document.get("training", "initial"):
-        sentence = "there are no weights whose results could be painted over; name some in training.initial, or write 0"
-        yield PAINTED, f"{document.get(*PAINTED)}, but {sentence}"
+    yield from _painted(document)
     bounds = document.get("training", "assess", "bounds")
     for name in bounds if isinstance(bounds, dict) else ():
         yield from _bounds(document, ("training", "assess", "bounds", name))
@@ -76,6 +73,13 @@ def _leaks(document: Document) -> Iterator[Conflict]:
         if seed is not None and seed == _number(document, known):
             way_out = "the same faces would be learned and judged; choose another seed"
             yield kept_apart, f"{seed} is the seed of {'.'.join(known)} (line {document.line(known)}) too, {way_out}"
+
+
+def _painted(document: Document) -> Iterator[Conflict]:
+    place: Place = ("training", "unpaired", "painted")
+    if _number(document, place) and not document.get("training", "initial"):
+        way_out = "there are no weights whose results could be painted over; name some in training.initial, or write 0"
+        yield place, f"{document.get(*place)}, but {way_out}"
 
 
 def _empty_sets(document: Document) -> Iterator[Conflict]:

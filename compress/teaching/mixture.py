@@ -22,7 +22,7 @@ from compress.teaching.adversarial import Discriminator, augment, balanced, disc
 from compress.teaching.moments import Moments, described
 from compress.teaching.painting import Painter
 from compress.teaching.pairs import PairBatch
-from compress.teaching.restraint import Tints, lines_loss
+from compress.teaching.restraint import Tints, new_lines
 from compress.teaching.unpaired import (
     UnpairedBatch,
     UnpairedBatches,
@@ -118,7 +118,7 @@ class Mixture:
             tint = self.tints(photo, flow, first, style)
             loss, parts["tint"] = loss + weights.tint * tint, float(tint.detach())
         if weights.lines:
-            lines = lines_loss(photo, flow, first, points)
+            lines = new_lines(photo, flow, first, points).mean()
             loss, parts["lines"] = loss + weights.lines * lines, float(lines.detach())
         judged = features_set_apart(first, points)
         if weights.moments:

@@ -120,11 +120,6 @@ def most(maps: Tensor, side: int) -> Tensor:
     return F.max_pool2d(maps, side, stride=1, padding=side // 2)
 
 
-def lines_loss(photo: Tensor, flow: Tensor, result: Tensor, points: Tensor) -> Tensor:
-    """`new_lines`, mean over the pictures."""
-    return new_lines(photo, flow, result, points).mean()
-
-
 def new_lines(photo: Tensor, flow: Tensor, result: Tensor, points: Tensor) -> Tensor:
     """Lines and detail of each result ``[N, 3, S, S]`` where the photo beneath has none, eyes apart: mean ``[N]``.
 
