@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnx
 import onnxruntime as ort
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it comes without types
+from google.protobuf.message import DecodeError
 
 from compress.errors import InputError, storage_error
 
