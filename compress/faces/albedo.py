@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from compress.faces.fabric import weave
+from compress.faces.kernel import kernel
 from compress.faces.materials import BEARD, CLOTH, EYE, GLASSES, HAIR, HEADWEAR, SCARF, SKIN, TEETH
 from compress.faces.sampling import sample_texture
 from compress.faces.shading import BEARD as BEARD_DENSITY
@@ -45,7 +45,7 @@ IRIS_EDGE, PUPIL_EDGE = 0.120, 0.046
 _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def decode(value):  # type: ignore[no-untyped-def]  # numba infers them
     """Texel 0..255 to linear light."""
     low = int(value)
@@ -54,7 +54,7 @@ def decode(value):  # type: ignore[no-untyped-def]  # numba infers them
     return _LINEAR[low] * (1 - share) + _LINEAR[high] * share
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def cloth_row(u, v, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Row of `colours` of the cloth at a depth u below the neckline and a distance v from the middle."""
     if numbers[SUIT] > 0 and v < 0.45 * max(0.0, 1 - u / numbers[LAPEL]) + 0.02:
@@ -64,7 +64,7 @@ def cloth_row(u, v, numbers):  # type: ignore[no-untyped-def]  # numba infers th
     return CLOTH_COLOUR
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore[no-untyped-def]  # numba infers them
     """Eyeball's colour in place; the iris is magnified about its centre in the texture. Returns the share of iris."""
     cu, cv = 0.295, 0.305
@@ -87,7 +87,7 @@ def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore
     return iris
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def wear_albedo(rgb, m, u, v, colours, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Colour in place of clothes, headwear, scarves and spectacles."""
     if m == HEADWEAR:
@@ -110,7 +110,7 @@ def wear_albedo(rgb, m, u, v, colours, numbers):  # type: ignore[no-untyped-def]
             rgb[k] *= fold
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):  # type: ignore[no-untyped-def]  # numba infers them
     """Colour [3] in place of material m; returns a trait: lip of skin 0..1, iris of an eye 0..1, strand of hair."""
     if m in (CLOTH, GLASSES, HEADWEAR, SCARF):

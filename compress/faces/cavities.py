@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from compress.faces.kernel import kernel
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -22,7 +23,7 @@ FLAT = 1e-5
 """Added to squared lengths of edges, so that none is divided by 0."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def curvature(positions, normals, faces, count):  # type: ignore[no-untyped-def]  # numba infers them
     """Mean curvature [count] of the first vertices of a mesh, positive on ridges, smoothed over their neighbours."""
     value, near = np.zeros(count, np.float32), np.zeros(count, np.float32)

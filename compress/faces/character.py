@@ -151,8 +151,8 @@ def draw_in(body: Array, bag: tuple[Ints, Array], lips: float) -> Array:
     return out
 
 
-def magnify_eyes(positions: Array, eyeball: Array, style: Style) -> Array:
-    """Displacement [n, 3] of points [n, 3] by the smooth magnification around one eyeball [k, 3]."""
+def magnify_eye(positions: Array, eyeball: Array, style: Style) -> None:
+    """Move points [n, 3] in place by the smooth magnification around one eyeball [k, 3]."""
     centre = eyeball.mean(0)
     reach = style.eye_reach * float(np.abs(eyeball[:, 0] - centre[0]).max())
     apart = np.ascontiguousarray(positions.T) - centre[:, None]
@@ -161,6 +161,4 @@ def magnify_eyes(positions: Array, eyeball: Array, style: Style) -> Array:
     near = np.nonzero(square < (FADED * reach) ** 2)[0]
     apart, weight = apart[:, near], np.exp(square[near] / -(reach * reach))
     shift = np.array(style.eye_shift, np.float32) * np.array([np.sign(centre[0]), 1, 1], np.float32)
-    out = np.zeros_like(positions)
-    out[near] = (weight * (apart * np.array(style.eye_growth, np.float32)[:, None] + shift[:, None])).T
-    return out
+    positions[near] += (weight * (apart * np.array(style.eye_growth, np.float32)[:, None] + shift[:, None])).T

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from compress.faces.kernel import kernel
 from compress.faces.wear import BANDED, CHECKED, DOTTED, RIBBED, STRIPED, TRIMMED
 
 RIBBON = 0.24
 """Height of a hat's ribbon over the brim, in decimetres."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def weave(rgb, u, v, first, second, pattern, period):  # type: ignore[no-untyped-def]  # numba infers them
     """Colour in place of a fabric at (u, v) decimetres: rows `first` and `second` [3], pattern, period."""
     share = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.cavities import cavity
-from compress.faces.character import draw_in, magnify_eyes, mouth_bag, reshape
+from compress.faces.character import draw_in, magnify_eye, mouth_bag, reshape
 from compress.faces.folder import CardHair
 from compress.faces.hair import HairSheet, comb, grow_sheet, smoothstep
 from compress.faces.hairstyles import BALD, LONG
@@ -183,7 +183,7 @@ class Modeller:
             points = reshape(points, points[self.chin, 1], points[self.top, 1], self.head.centre[2], style)
             start, half = self.head.count, len(self.head.eye_index) // 2
             for first in (start, start + half):
-                points = points + magnify_eyes(points, points[first : first + half], style)
+                magnify_eye(points, points[first : first + half], style)
         return points
 
     def pose(self, person: Person, pose: Pose, topology: Topology, style: Style | None) -> Posed:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from compress.faces.kernel import kernel
 from compress.faces.materials import EYE, HEADWEAR, SCARF
 
 GRAZING = 0.02
 """Normals that turn from the camera are bent back to this cosine."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def unit(x, y, z):  # type: ignore[no-untyped-def]  # numba infers them
     """A vector divided by its length."""
     inverse = 1.0 / (math.sqrt(x * x + y * y + z * z) + 1e-9)
     return x * inverse, y * inverse, z * inverse
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba infers them
     """Vector [n, 3] of the vertices at two barycentrics of triangle i."""
     a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
@@ -31,7 +30,7 @@ def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba in
     )
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def face_camera(m, nx, ny, nz, vx, vy, vz):  # type: ignore[no-untyped-def]  # numba infers them
     """A unit normal that does not turn from the camera, and its cosine; cloth has two sides."""
     nx, ny, nz = unit(nx, ny, nz)

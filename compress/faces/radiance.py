@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from compress.faces.kernel import kernel
 from compress.faces.materials import (
     CLOTH,
     EYE,
@@ -37,7 +37,7 @@ Array = npt.NDArray[np.float32]
 _BASIS = np.array([0.282095] + [0.488603] * 3 + [1.092548] * 2 + [0.315392, 1.092548, 0.546274])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]  # numba infers them
     """Second-order harmonics [9, 3] of channel k, times their basis factors, in direction (x, y, z); not negative."""
     flat = harmonics[0, k] + harmonics[1, k] * y + harmonics[2, k] * z + harmonics[3, k] * x
@@ -68,7 +68,7 @@ def wraps(numbers: Array) -> npt.NDArray[np.float64]:
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Brightness of the lights that an eye mirrors in direction (rx, ry, rz)."""
     towards = rx * lights[CATCH, 0] + ry * lights[CATCH, 1] + rz * lights[CATCH, 2]
@@ -79,7 +79,7 @@ def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]
     return glint + numbers[SECOND_CATCHLIGHT] * min(1.0, max(0.0, (towards - 0.975) / 0.008))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Shares that a material mirrors: of the key light, of the light of the direction that it mirrors."""
     if m == SKIN:

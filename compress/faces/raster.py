@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from compress.faces.kernel import kernel
 from compress.faces.materials import BEARD, BROW, CLOTH, EYE, HAIR, LASH, SKIN
 from compress.faces.sampling import hash01, texture_alpha
 from compress.faces.triangles import box, place, span, texture_place, weights
@@ -28,7 +28,7 @@ NOWHERE = np.float32(1e9)
 """Depth where there is nothing."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]  # numba infers them
     """Whether cloth, hair or beard is cut out here; hair by its alpha with a little hashed dither."""
     if m == CLOTH:
@@ -39,7 +39,7 @@ def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]  # n
     return flat[textures[m, 0] + (ty * across + tx) * 4 + 3] < 255.0 * (0.30 + 0.4 * hash01(x, y, 7))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def find_least(nearness, least):  # type: ignore[no-untyped-def]  # numba infers them
     """Fill in the least nearness in every block of samples."""
     height, width = nearness.shape
@@ -49,7 +49,7 @@ def find_least(nearness, least):  # type: ignore[no-untyped-def]  # numba infers
             least[y // BLOCK, x // BLOCK] = min(least[y // BLOCK, x // BLOCK], nearness[y, x])
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def is_hidden(least, left, right, top, bottom, nearest):  # type: ignore[no-untyped-def]  # numba infers them
     """Whether all that was drawn in the blocks around a box is nearer than what comes."""
     for row in range(top // BLOCK, bottom // BLOCK + 1):
@@ -83,7 +83,7 @@ def rasterize(
     return triangle, bary0, bary1, depth
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, outside):  # type: ignore[no-untyped-def]  # numba infers them
     """See rasterize."""
     triangle = np.full((height, width), -1, np.int32)
@@ -146,7 +146,7 @@ def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, o
     return triangle, bary0, bary1, nearness
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  # type: ignore[no-untyped-def]  # numba infers them
     """Order-independent transmittance [H, W, 2] float32 of brows (0) and lashes (1) over the visible surface.
 
@@ -183,7 +183,7 @@ def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore[no-untyped-def]  # numba infers them
     """Per-vertex attribute [n, k] float32 seen at every step-th sample: [H/step, W/step, k]; zero where empty."""
     height = triangle.shape[0] // step
@@ -207,7 +207,7 @@ def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def accumulate_targets(weights, starts, vertex, value, positions):  # type: ignore[no-untyped-def]  # numba infers them
     """Add sum_k weights[k] * target_k to positions [n, 3] in place; targets are sparse rows starts[k]:starts[k+1]."""
     for k in range(weights.shape[0]):
@@ -221,7 +221,7 @@ def accumulate_targets(weights, starts, vertex, value, positions):  # type: igno
             positions[v, 2] += w * value[j, 2]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def vertex_normals(positions, faces):  # type: ignore[no-untyped-def]  # numba infers them
     """Area-weighted unit vertex normals [n, 3] float32 of a triangle mesh."""
     out = np.zeros_like(positions)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from compress.faces.kernel import kernel
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def hash01(x, y, s):  # type: ignore[no-untyped-def]  # numba infers them
     """A repeatable pseudo-random number in [0, 1) of three integers."""
     h = np.uint32(x * 374761393 + y * 668265263 + s * 2246822519)
@@ -15,7 +16,7 @@ def hash01(x, y, s):  # type: ignore[no-untyped-def]  # numba infers them
     return np.float32(h & np.uint32(0xFFFFFF)) / np.float32(16777216.0)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-untyped-def]  # numba infers them
     """Bilinear RGBA look-up into the flat uint8 atlas; v points up; out [4] gets 0..255."""
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
@@ -31,7 +32,7 @@ def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-u
         out[k] = top * (1 - fy) + bottom * fy
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def texture_alpha(flat, offset, width, height, u, v):  # type: ignore[no-untyped-def]  # numba infers them
     """Bilinear look-up of the alpha channel alone, 0..255; see sample_texture."""
     x = min(max(u * width - 0.5, 0.0), width - 1.001)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from compress.faces.albedo import albedo
+from compress.faces.kernel import kernel
 from compress.faces.materials import (
     CLOTH,
     EYE,
@@ -56,7 +56,7 @@ LIFT = 0.02
 """Points are lifted off their surface by this before they are looked up in the shadow map, in scene units."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def surface(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]  # numba infers them
     """Material of the one surface that the four samples of a pixel show, so that fewer shadings do; -1 for several."""
     shown = material[triangle[y, x]] if triangle[y, x] >= 0 else -1
@@ -76,7 +76,7 @@ def shade(*samples: Any) -> tuple[Array, npt.NDArray[np.uint8]]:
     return image, label
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def shade_samples(  # type: ignore[no-untyped-def]  # numba infers them
     triangle,
     bary0,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from compress.faces.kernel import kernel
 from compress.faces.sampling import hash01
 
 SHADOW_BIAS = 0.045
@@ -19,7 +19,7 @@ _TAP_Y = (np.sqrt((_TAP + 0.5) / TAPS) * np.sin(_ANGLE)).astype(np.float32)
 _TINTED = ((np.arange(2 * TAPS + 1) / (2 * TAPS))[:, None] ** (0.65 + 0.175 * np.arange(3))).astype(np.float32)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def lit_taps(shadow_map, frame, texels, point, x, y):  # type: ignore[no-untyped-def]  # numba infers them
     """How many of the taps around a point the key light reaches; the taps are turned at random from sample to sample.
 
@@ -42,7 +42,7 @@ def lit_taps(shadow_map, frame, texels, point, x, y):  # type: ignore[no-untyped
     return lit
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def tinted(taps, k):  # type: ignore[no-untyped-def]  # numba infers them
     """Share of channel k at the edge of a shadow on skin, where red light is scattered furthest; taps: of two sets."""
     return _TINTED[taps, k]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from compress.faces.kernel import kernel
 from compress.faces.shading import (
     BEARD,
     BEARD_COLOUR,
@@ -25,7 +24,7 @@ from compress.faces.shading import (
 from compress.faces.skin_textures import LINE
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Skin colour in place: tone, make-up, freckles, lips, beard, scalp hair; zone is the zone texture in 0..1."""
     toon = numbers[CARTOON]
@@ -59,7 +58,7 @@ def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-u
         rgb[k] += (colours[HAIR_COLOUR, k] * 0.8 + 0.004 - rgb[k]) * cover
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def skin_gloss(lip, facing, half, view_half, to_key, numbers):  # type: ignore[no-untyped-def]  # numba infers them
     """Share of the key light that skin mirrors to the camera: GGX (Walter et al. 2007), glossier lips."""
     rough = numbers[ROUGHNESS] * (1 - 0.25 * lip)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from compress.faces.kernel import kernel
 
 EDGE_SLACK = 1e-9
 """Samples this far outside, in samples, belong to a triangle, so that rounding leaves no gap between two."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def place(screen, faces, i):  # type: ignore[no-untyped-def]  # numba infers them
     """Corners of triangle i: x and y of each, twice its signed area."""
     a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
@@ -20,7 +20,7 @@ def place(screen, faces, i):  # type: ignore[no-untyped-def]  # numba infers the
     return x0, y0, x1, y1, x2, y2, (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def]  # numba infers them
     """First and last column, first and last row of the samples that may lie in a triangle."""
     left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
@@ -29,7 +29,7 @@ def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def] 
     return left, right, top, min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-def]  # numba infers them
     """Two barycentrics at a point, and how they change with x and with y."""
     inverse = 1.0 / area
@@ -38,7 +38,7 @@ def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-de
     return w0, w1, (y1 - y2) * inverse, (y2 - y0) * inverse, (x2 - x1) * inverse, (x0 - x2) * inverse
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def clip(low, high, weight, step):  # type: ignore[no-untyped-def]  # numba infers them
     """Narrow the steps low..high along a row to where weight + k * step >= 0."""
     if step > 0.0:
@@ -48,7 +48,7 @@ def clip(low, high, weight, step):  # type: ignore[no-untyped-def]  # numba infe
     return low, (high if weight >= 0.0 else -1.0)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]  # numba infers them
     """First and last of the steps 0..length along a row at which all barycentrics are positive."""
     low, high = clip(0.0, float(length), w0, s0)
@@ -57,7 +57,7 @@ def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]  # numba infer
     return math.ceil(low - EDGE_SLACK), math.floor(high + EDGE_SLACK)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def texture_place(uv, uv_faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba infers them
     """Texture coordinates at two barycentrics of triangle i."""
     a, b, c = uv_faces[i, 0], uv_faces[i, 1], uv_faces[i, 2]

@@ -14,14 +14,14 @@ from compress.faces.background import dream_background
 from compress.faces.camera import Camera
 from compress.faces.film import Film, develop_photo, follow_film
 from compress.faces.grade import develop_cartoon
+from compress.faces.lashes import draw_hairs
 from compress.faces.lenses import lay_lenses
 from compress.faces.lighting import Lighting, dapple
 from compress.faces.look import Look
-from compress.faces.materials import BROW, GLASSES, HAIR, HEADWEAR, LASH, MATERIALS, SCARF, SKIN, TEETH
 from compress.faces.mesh import Posed, Topology
 from compress.faces.paints import cartoon_lights, catch_direction, material_colours, shading_numbers, texture_table
 from compress.faces.population import Person
-from compress.faces.raster import cover, rasterize
+from compress.faces.raster import rasterize
 from compress.faces.scene import Clothes
 from compress.faces.shader import shade
 from compress.faces.shadows import SHADOW_DEPTH
@@ -31,9 +31,6 @@ Array = npt.NDArray[np.float32]
 SUPERSAMPLING = 2
 SHADOW_SIZE, SHADOW_SPAN = 320, 5.4
 """Texels of the shadow map and the width of the scene that it holds."""
-OVER_HAIRS = (GLASSES + 1, HEADWEAR + 1, SCARF + 1)
-"""Labels that brows and lashes are never drawn over."""
-LUMA = np.array([0.30, 0.55, 0.15], np.float32)
 
 
 @dataclass(frozen=True)
@@ -130,43 +127,6 @@ def render_view(
         lay_lenses(light, depth, screen, topology.lenses, posed.positions, person.wear.lenses, glints)
     image = compose(light, triangle >= 0, scene, size, person.skin_tone, look)
     return View(image, label, triangle, bary0, bary1, depth)
-
-
-def draw_hairs(
-    light: Array,
-    label: npt.NDArray[np.uint8],
-    screen: Array,
-    mesh: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int8], Array],
-    flat: npt.NDArray[np.uint8],
-    textures: npt.NDArray[np.int64],
-    depth: Array,
-    person: Person,
-    colours: Array,
-    cartoon: bool,
-) -> None:
-    """Blend brows and lashes over the shaded samples, in place; their colour follows the light on the skin below."""
-    gain = np.ones(MATERIALS, np.float32)
-    gain[BROW] = 0.85
-    mascara = 1 + 0.5 * person.wear.make_up.liner
-    gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 0.7) * mascara
-    through = cover(screen, *mesh, flat, textures, depth, gain)
-    rows = np.nonzero(through.reshape(len(through), -1).min(1) < 1)[0]
-    if not len(rows):
-        return
-    band = slice(rows[0], rows[-1] + 1)
-    light, label, through = light[band], label[band], through[band]
-    under = (label == SKIN + 1) | (label == TEETH + 1) | (label == HAIR + 1)
-    touched = ((through[..., 0] < 1) | (through[..., 1] < 1)) & (label > 0) & ~np.isin(label, OVER_HAIRS)
-    base, share = light[touched], through[touched]
-    skin_level = float((person.skin_tone * LUMA).sum()) + 0.03
-    lit = np.clip((base * LUMA).sum(1, keepdims=True) / skin_level, 0, 2.5)
-    lit[~under[touched]] = 0.6
-    brow = np.clip(colours[shading.HAIR_COLOUR] * 0.55 + 0.01, 0.012, 0.30)
-    base = base * share[:, :1] + (1 - share[:, :1]) * brow * lit
-    base = base * share[:, 1:] + (1 - share[:, 1:]) * 0.006
-    light[touched] = base
-    label[touched & (through[..., 0] < 0.5)] = BROW + 1
-    label[touched & (through[..., 1] < 0.5)] = LASH + 1
 
 
 def compose(
