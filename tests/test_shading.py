@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from compress.faces import PairRenderer, shader, view
-from compress.faces.materials import HAIR, SKIN
+from compress.faces.lashes import LASH_COLOUR, cover_samples
+from compress.faces.materials import BROW, GLASSES, HAIR, HEADWEAR, LASH, SKIN
 from compress.faces.shader import surface
 from compress.faces.shadows import TAPS, lit_taps
 
@@ -53,3 +54,22 @@ def test_shadow_counts_the_taps_that_are_hidden() -> None:
     assert lit == TAPS
     assert 0 < edge < TAPS
     assert dark == 0
+
+
+def test_hairs_take_the_light_of_the_skin_below_and_spare_what_is_before_them() -> None:
+    labels = [SKIN + 1, SKIN + 1, HEADWEAR + 1, GLASSES + 1, 0, SKIN + 1, SKIN + 1]
+    label = np.array([labels], np.uint8)
+    light = np.full((1, 7, 3), 0.5, np.float32)
+    light[0, 1] = 0.25
+    through = np.zeros((1, 7, 2), np.float32)
+    through[..., 1] = 1  # brows that nothing shines through, no lashes
+    through[0, 5] = 1, 0
+    through[0, 6] = 0.75, 0.75
+    brow = np.array([0.1, 0.2, 0.3], np.float32)
+    cover_samples(light, label, through, brow, 0.5)
+    assert light[0, 0] == pytest.approx(brow)
+    assert light[0, 1] == pytest.approx(brow / 2)
+    assert light[0, 2:5] == pytest.approx(np.full((3, 3), 0.5))
+    assert light[0, 5] == pytest.approx(np.full(3, LASH_COLOUR))
+    assert light[0, 6] == pytest.approx(0.75 * (0.75 * 0.5 + 0.25 * brow) + 0.25 * LASH_COLOUR)
+    assert label[0].tolist() == [BROW + 1, BROW + 1, *labels[2:5], LASH + 1, SKIN + 1]

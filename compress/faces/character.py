@@ -7,14 +7,17 @@ styles.py; colour is in view.py, grade.py and shading.py.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from compress.faces.hair import smoothstep
 from compress.faces.head import Head
+from compress.faces.kernel import kernel
 from compress.faces.population import Person, Population
 from compress.faces.pose import Pose
 from compress.faces.styles import Curve, Style
@@ -155,10 +158,19 @@ def magnify_eye(positions: Array, eyeball: Array, style: Style) -> None:
     """Move points [n, 3] in place by the smooth magnification around one eyeball [k, 3]."""
     centre = eyeball.mean(0)
     reach = style.eye_reach * float(np.abs(eyeball[:, 0] - centre[0]).max())
-    apart = np.ascontiguousarray(positions.T) - centre[:, None]
-    x, y, z = apart * np.array([[1], [1.1], [0.8]], np.float32)
-    square = x * x + y * y + z * z
-    near = np.nonzero(square < (FADED * reach) ** 2)[0]
-    apart, weight = apart[:, near], np.exp(square[near] / -(reach * reach))
     shift = np.array(style.eye_shift, np.float32) * np.array([np.sign(centre[0]), 1, 1], np.float32)
-    positions[near] += (weight * (apart * np.array(style.eye_growth, np.float32)[:, None] + shift[:, None])).T
+    move: Any = spread_from
+    move(positions, centre, reach, np.array(style.eye_growth, np.float32), shift)
+
+
+@kernel
+def spread_from(points, centre, reach, growth, shift):  # type: ignore[no-untyped-def]  # numba infers them
+    """Move points [n, 3] in place away from a centre by growth [3] and along shift [3], less the farther they are."""
+    for i in range(len(points)):
+        x, y, z = points[i, 0] - centre[0], points[i, 1] - centre[1], points[i, 2] - centre[2]
+        square = (x * x + 1.21 * y * y + 0.64 * z * z) / (reach * reach)
+        if square < FADED * FADED:
+            weight = math.exp(-square)
+            points[i, 0] += weight * (x * growth[0] + shift[0])
+            points[i, 1] += weight * (y * growth[1] + shift[1])
+            points[i, 2] += weight * (z * growth[2] + shift[2])

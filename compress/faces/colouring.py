@@ -97,7 +97,7 @@ def sample_brow_shape(random: np.random.Generator, male: float, old: float, chil
             np.clip(random.normal(0.045 - 0.025 * male, 0.022), 0.0, 0.1),
             np.clip(thick, 0.028, 0.125),
             random.uniform(0.33, 0.47),
-            np.clip(random.normal(0.24 - 0.02 * male, 0.025), 0.185, 0.3),
+            np.clip(random.normal(0.215 - 0.02 * male, 0.025), 0.165, 0.28),
             random.normal(-0.05, 0.022),
         ],
         np.float32,

@@ -48,12 +48,12 @@ class Stock:
 
 
 FILMS: dict[str, Stock] = {
-    "clean": Stock(0.50),
+    "clean": Stock(0.53),
     "compressed": Stock(0.16, resolution=(0.5, 1.0), quality=(30, 80)),
     "vivid": Stock(0.10, saturation=(1.15, 1.4), contrast=(0.9, 1.3), vignette=(0, 0.3)),
     "faded": Stock(0.08, (0.45, 0.9), (0.0, 0.5), (0.03, 0.14), 0.10, (0.008, 0.03), (0.0, 0.7), vignette=(0.0, 0.5)),
     "black-and-white": Stock(
-        0.07, (0.0, 0.0), (0.3, 1.3), (0.0, 0.10), 0.0, (0.002, 0.03), (-0.3, 0.7), vignette=(0.0, 0.4)
+        0.04, (0.0, 0.0), (0.3, 1.3), (0.0, 0.10), 0.0, (0.002, 0.02), (-0.3, 0.7), vignette=(0.0, 0.4)
     ),
     "shaken": Stock(0.05, blur=(0.2, 1.0), motion=(1.0, 4.0), noise=(0.004, 0.02), quality=(60, 100)),
     "dark": Stock(0.04, (0.6, 1.0), noise=(0.012, 0.035), blur=(0.0, 0.6), resolution=(0.6, 1.0), quality=(50, 95)),

@@ -61,7 +61,7 @@ def draw_hairs(
     gain = np.ones(MATERIALS, np.float32)
     gain[BROW] = 0.85
     mascara = 1 + 0.5 * person.wear.make_up.liner
-    gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 0.7) * mascara
+    gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 1.1) * mascara
     brow = np.clip(colours[HAIR_COLOUR] * 0.55 + 0.01, 0.012, 0.30)
     blend: Any = cover_samples
     blend(

@@ -105,7 +105,7 @@ def light_up(random: np.random.Generator, name: str) -> Lighting:
     palette = palette * random.uniform(*now.scenery) * math.exp(random.normal(0, 0.25))
     directions, colours = [], []
     for axis in AXES:
-        gain = fill * math.exp(random.normal(0, 0.3)) * (1.3 if axis[1] > 0 else (0.7 if axis[1] < 0 else 1))
+        gain = fill * math.exp(random.normal(0, 0.45)) * (1.45 if axis[1] > 0 else (0.55 if axis[1] < 0 else 1))
         place = 0.25 * palette / palette.mean() + 0.75
         directions.append(np.array(axis, np.float32))
         colours.append(np.asarray(gain * fill_tint * place * np.exp(random.normal(0, 0.04, 3)), np.float32))

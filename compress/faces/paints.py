@@ -22,8 +22,10 @@ from compress.faces.styles import Style
 from compress.faces.wear import NONE
 
 Array = npt.NDArray[np.float32]
-PHOTO_WRAP = (0.42, 0.20, 0.12)
+PHOTO_WRAP = (0.15, 0.08, 0.05)
 """How far light wraps around skin, red green blue: it scatters below the surface, red light furthest."""
+PHOTO_SCLERA = 0.6
+"""Gain of the white of the eye: lids and lashes shade it."""
 
 
 def texture_table(atlas: Atlas, person: Person, cartoon: bool) -> npt.NDArray[np.int64]:
@@ -133,5 +135,5 @@ def shading_numbers(person: Person, lighting: Lighting, clothes: Clothes, film: 
         n[shading.GLOSS], n[shading.ROUGHNESS] = film.gloss, film.roughness
         n[shading.LIPSTICK], n[shading.BLUSH], n[shading.FRECKLES] = person.lipstick, person.blush, person.freckles
         n[shading.RIM_GAIN], n[shading.HAIR_GLOSS], n[shading.CATCHLIGHT] = 0.15, 1.0, 2.2
-        n[shading.IRIS_ZOOM], n[shading.SCLERA] = 1.0, 0.88
+        n[shading.IRIS_ZOOM], n[shading.SCLERA] = 1.0, PHOTO_SCLERA
     return n

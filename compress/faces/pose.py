@@ -45,7 +45,7 @@ EXPRESSIONS: dict[str, tuple[float, dict[str, float]]] = {
 SHOWING_TEETH = ("toothy", "laugh")
 OPEN = (*SHOWING_TEETH, "talk", "surprise")
 """Expressions with an open mouth, 0.43 of all pictures; teeth show in 0.32."""
-FRONTAL_SPREAD, TURNED, PROFILE = 13.0, (0.10, 30.0, 42.0), (0.03, 42.0, 58.0)
+FRONTAL_SPREAD, TURNED, PROFILE = 13.0, (0.07, 30.0, 42.0), (0.03, 42.0, 58.0)
 """Degrees of yaw: deviation of most heads (within 30), then share and range of the turned ones and of the profiles."""
 PITCH_SPREAD, STEEPEST = 0.10, 0.26
 """Deviation and largest angle of the pitch in radians."""

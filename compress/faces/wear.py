@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-HEADWEAR_SHARE, SCARF_SHARE, GLASSES_SHARE, SUNGLASSES_SHARE = 0.18, 0.08, 0.25, 0.03
+HEADWEAR_SHARE, SCARF_SHARE, GLASSES_SHARE, SUNGLASSES_SHARE = 0.18, 0.08, 0.25, 0.02
 """Sunglasses are part of the glasses' share."""
 MADE_UP_SHARE = 0.5
 BEARD_WEIGHTS = {"full": 0.45, "long": 0.1, "goatee": 0.15, "circle": 0.15, "moustache": 0.15}
