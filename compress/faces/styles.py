@@ -20,7 +20,7 @@ DAMPED = (
     (("cleft", "bag", "laugh", "eyefold", "double"), 0.5),
     (("eye-height", "eye-push"), 0.7),
 )
-OPEN_LIDS = {"l/eyes/eye-height1": 0.15, "l/eyes/eye-height2": 0.30, "l/eyes/eye-height3": 0.20}
+OPEN_LIDS = {"l/eyes/eye-height1": 0.35, "l/eyes/eye-height2": 0.30, "l/eyes/eye-height3": 0.25}
 WIDE_EYES = {"eyeWideLeft": 0.25, "eyeWideRight": 0.25}
 
 
@@ -64,7 +64,7 @@ FAIRY_TALE = Style(
     name="fairy-tale",
     exaggeration=1.2,
     deltas={
-        "l/eyes/eye-scale": 0.12,
+        "l/eyes/eye-scale": 0.38,
         **OPEN_LIDS,
         "l/nose/nose-scale-horiz": -0.21,
         "l/nose/nose-scale-vert": -0.18,
@@ -105,6 +105,7 @@ MOONLIGHT = Style(
     name="moonlight",
     exaggeration=1.25,
     deltas={
+        "l/eyes/eye-scale": 0.26,
         **OPEN_LIDS,
         "l/nose/nose-scale-horiz": -0.26,
         "l/nose/nose-volume": -0.13,
@@ -165,7 +166,7 @@ TOY = Style(
     name="toy",
     exaggeration=1.15,
     deltas={
-        "l/eyes/eye-scale": 0.10,
+        "l/eyes/eye-scale": 0.36,
         **OPEN_LIDS,
         "l/nose/nose-scale-horiz": -0.17,
         "l/nose/nose-scale-vert": -0.24,
