@@ -288,7 +288,8 @@ class UnpairedSettings(Section):
     contrast: Weight = 0.05
     tint: Weight = Field(default=1.0, description="tints that cartoons do not have of such a colour")
     lines: Weight = Field(default=10.0, description="thin lines where the photo has none")
-    painted: Weight = Field(default=0.0, description="what the initial weights draw, painted over; needs such weights")
+    painted: Weight = Field(default=0.0, description="what `painter` draws, painted over, but for the eyes")
+    painter: str = Field(default="", description="shipped name or .safetensors; empty is training.initial")
     moments: Weight = Field(default=0.0, description="feature statistics of cartoons; 0.02 to 0.08 change the look")
     identity: Weight = 0.05
     adversarial: Weight = Field(default=0.3, description="size of its gradient at the pictures, relative to an L1's")

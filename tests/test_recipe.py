@@ -114,6 +114,11 @@ def test_recipe_knows_the_styles_of_the_renderer() -> None:
             "unpaired: {photos: [portraits], painted: 2}\n  phases: [{",
             "training.unpaired.painted (line 6): 2, but there are no weights whose results could be painted over; name",
         ),
+        (
+            "phases: [{",
+            "unpaired: {photos: [portraits], painter: kstylegan-128}\n  phases: [{",
+            "training.unpaired.painter (line 6): kstylegan-128 draws nothing while painted is 0; give painted a",
+        ),
         ("phases: [{", "tiers: {}\n  phases: [{", "training.tiers (line 6): unknown key 'tiers'"),
     ],
 )

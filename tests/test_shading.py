@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from compress.faces import PairRenderer, shader, view
+from compress.faces.albedo import albedo
 from compress.faces.lashes import LASH_COLOUR, cover_samples
-from compress.faces.materials import BROW, GLASSES, HAIR, HEADWEAR, LASH, SKIN
+from compress.faces.materials import BROW, GLASSES, HAIR, HEADWEAR, LASH, MATERIALS, SKIN
 from compress.faces.shader import surface
+from compress.faces.shading import CARTOON, COLOURS, NUMBERS, STRANDS
 from compress.faces.shadows import TAPS, lit_taps
 
 MEAN_LEVELS, OFTEN_LEVELS = 1.0, 8
@@ -54,6 +56,15 @@ def test_shadow_counts_the_taps_that_are_hidden() -> None:
     assert lit == TAPS
     assert 0 < edge < TAPS
     assert dark == 0
+
+
+def test_darkest_strands_are_black_however_strong_their_contrast() -> None:
+    rgb, texel, black = np.ones(3), np.zeros(4), np.zeros(16, np.uint8)
+    textures = np.full((MATERIALS, 3), (0, 2, 2), np.int64)
+    colours, numbers = np.ones((COLOURS, 3), np.float32), np.zeros(NUMBERS, np.float32)
+    numbers[[CARTOON, STRANDS]] = 1, 1.2
+    assert albedo(rgb, HAIR, 0.5, 0.5, 0.0, black, textures, textures[0], colours, numbers, texel) == 0
+    assert rgb.tolist() == [0, 0, 0]
 
 
 def test_hairs_take_the_light_of_the_skin_below_and_spare_what_is_before_them() -> None:

@@ -41,6 +41,7 @@ from compress.teaching.tasks import teaching_loss
 from compress.teaching.unpaired import UnpairedBatch
 from small_line import TRAINING, checkpoint, recipe
 from teachers.blocks import warp
+from teachers.kstylegan import TeacherOutput
 
 SIZE = 64
 STYLES = KNOWN[:2]
@@ -221,7 +222,7 @@ def test_killed_training_ends_where_an_uninterrupted_one_does(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def mixture_of(pairs: Artifact, photos: Artifact, **changes: float) -> Mixture:
+def mixture_of(pairs: Artifact, photos: Artifact, **changes: float | str) -> Mixture:
     """Of a training in which the judge takes part from the start."""
     unpaired = MIXED.model_copy(update={"adversarial_from": 0.0, **changes})
     network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
@@ -323,6 +324,51 @@ def test_initial_weights_of_another_architecture_are_found_by_the_plan(tmp_path:
     checkpoint(tmp_path / "begun.safetensors", {"architecture": json.dumps(known | {"antialias": True})})
     with pytest.raises(RecipeError, match=r"training.architecture.antialias.*False is not the True of begun"):
         plan(path)
+
+
+def test_painter_may_be_other_weights_that_draw_the_same_styles(
+    pairs: Artifact, photos: Artifact, tmp_path: Path
+) -> None:
+    other = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
+    teachers.save(other, tmp_path / "other.safetensors", torch.float32)
+    painter = mixture_of(pairs, photos, painter=str(tmp_path / "other.safetensors")).painter
+    assert painter is not None and not painter.network.training
+    assert all(torch.equal(a, b) for a, b in zip(painter.network.parameters(), other.parameters(), strict=True))
+    with pytest.raises(InputError, match=r"training.unpaired.painter: teacher nowhere.safetensors"):
+        mixture_of(pairs, photos, painter="nowhere.safetensors")
+
+
+def test_painted_targets_do_not_reach_the_eyes(pairs: Artifact, photos: Artifact) -> None:
+    off = dict.fromkeys(("consistency", "contrast", "tint", "lines", "moments", "identity", "adversarial"), 0.0)
+    mixture = mixture_of(pairs, photos, **off)
+    photographs = mixture.batches(settings(pairs).phases[0]).at(0)
+    network = teach.initial_network(settings(pairs), Shards(pairs.path / "train")).train()
+    batch, kept = pairs_of(pairs), []
+
+    def keep(module: nn.Module, inputs: object, output: TeacherOutput) -> None:
+        output.image.retain_grad()
+        kept.append(output.image)
+
+    network.register_forward_hook(keep)
+    mixture.losses(network, photographs, batch, drawn_by(network, batch), 0).loss.backward()
+    gradient = kept[-1].grad.abs().amax((0, 1))
+    column, row = (int(at) for at in photographs.points[0, 0])
+    assert gradient[row, column] == 0
+    assert gradient[-2:].max() > 0
+
+
+def test_painter_of_other_styles_is_found_by_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "one.jpg").write_bytes(b"photo")
+    path = recipe(tmp_path, TRAINING + "  unpaired: {photos: [faces], painted: 2, painter: painter.safetensors}\n")
+    styles = KNOWN[:1]
+    for known, fits in ((styles, True), ((*styles, "other"), True), (("other", *styles), False)):
+        checkpoint(tmp_path / "painter.safetensors", {"architecture": json.dumps({"styles": list(known)})})
+        if fits:
+            assert plan(path).steps
+        else:
+            with pytest.raises(RecipeError, match=r"unpaired.painter.*draws other, .* in this order; name weights"):
+                plan(path)
 
 
 def test_wrong_number_of_coefficients_is_named(pairs: Artifact) -> None:

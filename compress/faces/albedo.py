@@ -121,7 +121,8 @@ def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):
     sample_texture(flat, textures[m, 0], textures[m, 1], textures[m, 2], u, v, texel)
     if m in (HAIR, BEARD):
         row = HAIR_COLOUR if m == HAIR else BEARD_COLOUR
-        strand = 1 + numbers[STRANDS] * ((texel[1] if numbers[CARTOON] > 0 else texel[0]) / 110.0 - 1)
+        tone = (texel[1] if numbers[CARTOON] > 0 else texel[0]) / 110.0
+        strand = max(0.0, 1 + numbers[STRANDS] * (tone - 1))
         level = strand**1.3
         for k in range(3):
             rgb[k] = colours[row, k] * level

@@ -77,9 +77,13 @@ def _leaks(document: Document) -> Iterator[Conflict]:
 
 def _painted(document: Document) -> Iterator[Conflict]:
     place: Place = ("training", "unpaired", "painted")
-    if _number(document, place) and not document.get("training", "initial"):
-        way_out = "there are no weights whose results could be painted over; name some in training.initial, or write 0"
-        yield place, f"{document.get(*place)}, but {way_out}"
+    painter: Place = (*place[:2], "painter")
+    named = document.get(*painter) or document.get("training", "initial")
+    if _number(document, place) and not named:
+        way_out = f"name some in {'.'.join(map(str, painter))} or training.initial, or write 0"
+        yield place, f"{document.get(*place)}, but there are no weights whose results could be painted over; {way_out}"
+    if document.get(*painter) and not _number(document, place):
+        yield painter, f"{document.get(*painter)} draws nothing while painted is 0; give painted a weight, or remove it"
 
 
 def _empty_sets(document: Document) -> Iterator[Conflict]:

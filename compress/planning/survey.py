@@ -210,6 +210,8 @@ def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
         named = training.unpaired.photos
         folders = [look.folder(("training", "unpaired", "photos", i), t, pictures=True) for i, t in enumerate(named)]
         unpaired = training.unpaired.model_copy(update={"photos": tuple(folders)})
+        if unpaired.painter:
+            unpaired = unpaired.model_copy(update={"painter": _painter(look, unpaired.painter, training.pairs.styles)})
         training = training.model_copy(update={"unpaired": unpaired})
     if training.assess is not None:
         learned = training.unpaired.photos if training.unpaired is not None else ()
@@ -223,6 +225,18 @@ def _training(look: _Look, recipe: TeacherRecipe) -> TeacherRecipe:
             )
             look.findings += [(("training", "architecture", field), sentence) for field, sentence in found]
     return recipe.model_copy(update={"training": training})
+
+
+def _painter(look: _Look, text: str, styles: Sequence[str]) -> str:
+    """The weights whose results are painted over: they must know the styles by the same numbers."""
+    place: Place = ("training", "unpaired", "painter")
+    painter = look.teacher(place, text)
+    if painter in look.fingerprints:
+        known = teacher_files.known_styles(shipped_teachers().get(painter, Path(painter)))
+        if known[: len(styles)] != tuple(styles):
+            sentence = f"{text} draws {', '.join(known)}, not {', '.join(styles)} in this order; name weights that do"
+            look.findings.append((place, sentence))
+    return painter
 
 
 def _assessed(look: _Look, settings: AssessSettings, learned: Sequence[str]) -> AssessSettings:

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+import teachers
 from compress import networks
 from compress.context import Context
+from compress.errors import InputError
 from compress.recipe import PhaseSettings, UnpairedSettings
 from compress.shards import Shards
 from compress.steps import TeachStep
@@ -22,7 +24,7 @@ from compress.teaching.adversarial import Discriminator, augment, balanced, disc
 from compress.teaching.moments import Moments, described
 from compress.teaching.painting import Painter
 from compress.teaching.pairs import PairBatch
-from compress.teaching.restraint import Tints, new_lines
+from compress.teaching.restraint import Tints, eyes_of, new_lines
 from compress.teaching.unpaired import (
     UnpairedBatch,
     UnpairedBatches,
@@ -56,6 +58,14 @@ class Mixed:
     drawn: Drawn | None
 
 
+def painter_of(unpaired: UnpairedSettings, initial: KStyleGAN, context: Context) -> Painter:
+    """The painter of a training that starts from `initial`. Raises InputError for weights that cannot be read."""
+    try:
+        return Painter(teachers.load(unpaired.painter) if unpaired.painter else initial).to(context.device)
+    except ValueError as error:
+        raise InputError(f"training.unpaired.painter: {error}") from error
+
+
 class Mixture:
     """The photographs' side of one training; of `judge`, the discriminator, only `learned` learns.
 
@@ -74,7 +84,7 @@ class Mixture:
         features = self.features if unpaired.discriminator == "pretrained" else None
         self.judge = Discriminator(features, self.size, len(settings.styles), context.seed)
         self.judge.to(context.device)
-        self.painter = Painter(initial) if unpaired.painted else None
+        self.painter = painter_of(unpaired, initial, context) if unpaired.painted else None
         self.identity = networks.identity().to(context.device)
 
     @property
@@ -111,7 +121,8 @@ class Mixture:
             contrast = contrast_loss(photo, first, pairs.photo, pairs.cartoon)
             loss, parts["contrast"] = loss + weights.contrast * contrast, float(contrast.detach())
         if target is not None:
-            apart = (first - target).abs().mean() + haar_l1(first - target)
+            difference = (1 - eyes_of(points, photo.shape[-1])) * (first - target)
+            apart = difference.abs().mean() + haar_l1(difference)
             loss, parts["painted"] = loss + weights.painted * apart, float(apart.detach())
         if weights.tint:
             self.tints.remember(pairs)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from compress.teaching.pairs import PairBatch
-from compress.training.losses import gaussian_windows
+from compress.training.losses import covered, gaussian_windows
 from teachers.blocks import warp
 
 CELL = 4
@@ -120,6 +120,11 @@ def most(maps: Tensor, side: int) -> Tensor:
     return F.max_pool2d(maps, side, stride=1, padding=side // 2)
 
 
+def eyes_of(points: Tensor, size: int) -> Tensor:
+    """Where the eyes of five points ``[N, 5, 2]`` in pixels are: ``[N, 1, size, size]``, 1 there and 0 far away."""
+    return covered(gaussian_windows(points, points[:, :2], EYE_REACH, size))
+
+
 def new_lines(photo: Tensor, flow: Tensor, result: Tensor, points: Tensor) -> Tensor:
     """Lines and detail of each result ``[N, 3, S, S]`` where the photo beneath has none, eyes apart: mean ``[N]``.
 
@@ -127,7 +132,7 @@ def new_lines(photo: Tensor, flow: Tensor, result: Tensor, points: Tensor) -> Te
     """
     with torch.no_grad():
         beneath = warp(photo, flow)
-        eyes = (2 * gaussian_windows(points, points[:, :2], EYE_REACH, photo.shape[-1])).clamp(max=1)[:, None]
+        eyes = eyes_of(points, photo.shape[-1])
     new = (1 - eyes) * F.relu(lines(result) - most(lines(beneath), NEIGHBOURS) - LEAST_LINE)
     found = new.mean((1, 2, 3))
     for _ in range(SCALES):

@@ -22,7 +22,7 @@ from compress.shards import Shards
 from compress.teaching.pairs import styles_of
 from compress.teaching.views import ZOOM as PAIR_ZOOM
 from compress.training.batches import draw_windows, prefetch, to_picture, warp_picture, warp_points
-from compress.training.losses import gaussian_windows, haar
+from compress.training.losses import covered, gaussian_windows, haar
 
 IDENTITY_GOAL = 0.65
 """Cosine to the own photo above which nothing is asked for. Cartoons of renders have 0.72, 0.65 and 0.50 in the three
@@ -169,8 +169,7 @@ def features_set_apart(pictures: Tensor, points: Tensor) -> Tensor:
     forehead = middle + FOREHEAD_RISE * up + torch.tensor([[-0.5], [0.0], [0.5]]).to(points) * across
     features = torch.cat([eyes, mouth, mouth.mean(1, keepdim=True)], dim=1)
     windows = gaussian_windows(points, features, FEATURE_REACH, size)
-    windows = windows + gaussian_windows(points, forehead, FOREHEAD_REACH, size)
-    kept = (2 * windows).clamp(max=1)[:, None]
+    kept = covered(windows + gaussian_windows(points, forehead, FOREHEAD_REACH, size))
     return pictures + kept * (pictures.detach() - pictures)
 
 

@@ -106,6 +106,11 @@ def gaussian_windows(points: Tensor, places: Tensor, reach: float, size: int) ->
     return torch.einsum("npy,npx->nyx", down, across)
 
 
+def covered(windows: Tensor) -> Tensor:
+    """How far windows [N, S, S] of `gaussian_windows` cover each pixel: [N, 1, S, S], 1 from half their height on."""
+    return (2 * windows).clamp(max=1)[:, None]
+
+
 def components_l1(difference: Tensor, points: Tensor) -> Tensor:
     """Mean |S - T| under Gaussian windows at eyes and mouth corners, where most of what is drawn anew lies.
 
