@@ -6,6 +6,6 @@ from numba import njit
 
 RELAXED = {"afn", "arcp", "contract", "nsz"}
 """Freedoms of LLVM's arithmetic: approximate powers, reciprocals, fused multiply-add, unsigned zeros. Sums keep their
-order, NaN and infinity their meaning. A picture changes by single levels of 255, in a fifth of the shading time."""
+order, NaN and infinity their meaning. Pictures change by single levels of 255; shading takes a seventh less time."""
 
 kernel = njit(cache=True, error_model="numpy", fastmath=RELAXED)
