@@ -203,7 +203,7 @@ def resized(pictures: Bytes, side: int) -> Bytes:
 
 def detail(pictures: Bytes) -> float:
     """Root mean square of the finest Haar bands of uint8 ``[N, H, W, 3]``."""
-    return float(haar(to_picture(pictures))[1].square().mean().sqrt())
+    return float(torch.stack(haar(to_picture(pictures))[1]).square().mean().sqrt())
 
 
 def images_to(points: Curve, wanted: float) -> float:

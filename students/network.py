@@ -46,12 +46,13 @@ class Student(nn.Module):
         taps: list[Tensor] = []
         handle = self.core.get_submodule("bottom").register_forward_hook(lambda _, __, out: taps.append(out))
         try:
-            raw = self.core(downsample(photo, self.core_resolution))
+            low = downsample(photo, self.core_resolution)
+            raw = self.core(low)
         finally:
             handle.remove()
         if self.family == "rgb":
             return StudentOutput(draw(raw, int(photo.shape[-2]), int(photo.shape[-1])), None, taps[0])
-        maps = fold(raw)
+        maps = fold(raw, low)
         return StudentOutput(composite(photo, maps), maps, taps[0])
 
 

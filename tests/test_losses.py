@@ -30,13 +30,14 @@ def test_haar_of_one_block_gives_its_four_coefficients() -> None:
     low, high = losses.haar(torch.tensor([[[[1.0, 2.0], [3.0, 7.0]]]]))
     assert low.item() == pytest.approx(6.5)
     # Right minus left is 1 + 4, below minus above is 2 + 5, the diagonal 4 - 1; halved, signs turned.
-    assert high.flatten().tolist() == pytest.approx([-2.5, -3.5, 1.5])
+    assert [band.item() for band in high] == pytest.approx([-2.5, -3.5, 1.5])
 
 
 def test_haar_keeps_the_energy() -> None:
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     low, high = losses.haar(x)
-    assert (low.square().sum() + high.square().sum()).item() == pytest.approx(x.square().sum().item(), rel=1e-5)
+    energy = sum(part.square().sum().item() for part in (low, *high))
+    assert energy == pytest.approx(x.square().sum().item(), rel=1e-5)
 
 
 def test_haar_l1_of_a_constant_difference_is_zero() -> None:
@@ -65,7 +66,16 @@ def test_maps_l1_scales_the_flow_and_leaves_out_reflections() -> None:
     target[0, 7, 1, 1] = 3.0  # bias
     target[0, 3, 0, 1] = 100.0
     inside[0, 0, 0, 1] = 0.0
-    assert losses.maps_l1(maps, target, inside).item() == pytest.approx((10 * 0.5 + 3) / 32)
+    assert losses.maps_l1(maps, target, inside).item() == pytest.approx((losses.FLOW_SCALE * 0.5 + 3) / 32)
+
+
+def test_flow_l1_leaves_gain_and_bias_free() -> None:
+    maps, target, inside = torch.zeros(1, 8, 2, 2), torch.zeros(1, 8, 2, 2), torch.ones(1, 1, 2, 2)
+    target[:, 2:] = 7.0
+    assert losses.flow_l1(maps, target, inside) == 0
+    target[0, 1, 0, 0], target[0, 0, 0, 1] = 0.5, 9.0
+    inside[0, 0, 0, 1] = 0.0
+    assert losses.flow_l1(maps, target, inside).item() == pytest.approx(10 * 0.5 / 8)
 
 
 def test_maps_l1_resizes_the_teacher_to_the_student() -> None:
@@ -116,10 +126,11 @@ def test_distillation_loss_is_the_weighted_sum_of_its_parts() -> None:
     output = StudentOutput(torch.full((1, 3, 8, 8), 0.5), torch.ones(1, 8, 2, 2), torch.ones(1, 1, 1, 1))
     batch = make_batch(image=torch.zeros(1, 3, 8, 8), maps=torch.zeros(1, 8, 2, 2), inside=torch.ones(1, 1, 2, 2))
     total, parts = losses.distillation_loss(output, batch, {"pixel": 10, "haar": 5, "maps": 2})
+    maps = (2 * losses.FLOW_SCALE + 6) / 8
     assert {name: value.item() for name, value in parts.items()} == pytest.approx(
-        {"pixel": 0.5, "haar": 0, "maps": 3.25}
+        {"pixel": 0.5, "haar": 0, "maps": maps}
     )
-    assert total.item() == pytest.approx(5 + 6.5)
+    assert total.item() == pytest.approx(5 + 2 * maps)
 
 
 def test_distillation_loss_with_weight_zero_skips_the_computation() -> None:

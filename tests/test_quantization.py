@@ -270,8 +270,8 @@ def test_onnx_runtime_agrees_with_torch(exported: Path, quantized: tuple[student
     name = session.get_inputs()[0].name
     raw = np.concatenate([session.run(None, {name: picture[None].numpy()})[0] for picture in low])
     with torch.no_grad():
-        wanted = students.composite(low, students.fold(quantized[1].core(low)))
-        found = students.composite(low, students.fold(torch.from_numpy(raw)))
+        wanted = students.composite(low, students.fold(quantized[1].core(low), low))
+        found = students.composite(low, students.fold(torch.from_numpy(raw), low))
     assert psnr(wanted, found) > 60
     assert float(((wanted - found).abs() * 127.5).quantile(0.999)) < 1  # levels of 255
 

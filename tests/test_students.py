@@ -46,9 +46,20 @@ def test_fold_of_one_pixel_equals_formula_by_hand() -> None:
     raw = torch.zeros(1, 12, 1, 1)
     raw[0, :2, 0, 0] = torch.tensor([1.0, -2.0])
     raw[0, 2, 0, 0], raw[0, 5, 0, 0], raw[0, 8, 0, 0], raw[0, 11, 0, 0] = 0.6931472, 0.25, 0.5493061, 3.0
-    maps = students.fold(raw)[0, :, 0, 0]
-    # g = 2, bias = 0.25, residual = 0.5, mask = 0.5: A = 2 * 0.5, B = (2 - 1 + 0.25) * 0.5 + 0.5 * 0.5
-    assert maps.tolist() == pytest.approx([0.1, -0.2, 1.0, 0.5, 0.5, 0.875, 0.0, 0.0], abs=1e-6)
+    low = torch.tensor([[-1.0, 0.0], [0.5, 0.1]]).expand(1, 3, 2, 2)
+    maps = students.fold(raw, low)[0, :, 0, 0]
+    # g = 2, bias = 0.25, residual = 0.5 * 0.3, mask = 0.5, smooth = -0.1
+    # A = 2 * 0.5, B = 2 - 1 + 0.25 + 0.5 (-0.2 + 0.15)
+    assert maps.tolist() == pytest.approx([0.1, -0.2, 1.0, 0.5, 0.5, 1.225, -0.05, -0.05], abs=1e-6)
+
+
+def test_where_the_mask_is_1_the_photo_is_smoothed_and_moved() -> None:
+    x = photo(1, 3, 16, 16)
+    raw = torch.zeros(1, 12, 8, 8)
+    raw[:, 0], raw[:, 11] = 2 / 8 / 0.1, 40
+    maps = students.fold(raw, x)
+    assert torch.equal(maps[:, 2:5], torch.zeros(1, 3, 8, 8))
+    assert torch.allclose(maps[:, 5:, :, :-1], F.avg_pool2d(x, 2)[..., 1:], atol=1e-5)
 
 
 def test_composite_with_flow_of_one_pixel_shifts_the_photo() -> None:

@@ -35,7 +35,7 @@ class CoreMaps(nn.Module):
 
     def forward(self, photo: Tensor) -> Tensor:
         """Core and fold."""
-        return students.fold(self.core(photo))
+        return students.fold(self.core(photo), photo)
 
 
 def export_core(student: students.Student, core: nn.Module, opset: int) -> onnx.ModelProto:

@@ -140,7 +140,7 @@ def _not_offered(document: Document, way: Way, outputs: set[str]) -> Iterator[Co
     tiers = document.get("tiers")
     for name in tiers if isinstance(tiers, dict) else ():
         for stage in ("distill", "finetune", "quantize"):
-            for loss, output in (("maps", "maps"), ("taps", "tap")):
+            for loss, output in (("flow", "maps"), ("maps", "maps"), ("taps", "tap")):
                 place: Place = ("tiers", name, stage, "weights", loss)
                 if output not in outputs and (weight := _number(document, place)):
                     way_out = "set it to 0" if way == "pairs" else f"set it to 0, or name {output} in teacher.outputs"

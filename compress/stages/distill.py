@@ -84,11 +84,12 @@ def start(settings: DistillSettings | DistillStep, inputs: Mapping[str, Artifact
 
 def check_weights(student: students.Student, settings: DistillSettings) -> None:
     """Refuse a recipe whose losses this student cannot have (InputError)."""
-    weight = settings.weights.get("maps", 0)
-    if weight and student.family != "map":
-        raise InputError(
-            f"weights.maps: {weight:g} for a student of family {student.family}, which predicts no maps; set 0"
-        )
+    for name in ("flow", "maps"):
+        weight = settings.weights.get(name, 0)
+        if weight and student.family != "map":
+            raise InputError(
+                f"weights.{name}: {weight:g} for a student of family {student.family}, which predicts no maps; set 0"
+            )
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def weighted_haar(difference: Tensor, weight: Tensor) -> Tensor:
             break
         difference, high = haar(difference)
         weight = F.avg_pool2d(weight, 2)
-        total = total + (high.abs() * weight).mean()
+        total = total + torch.stack([(band.abs() * weight).mean() for band in high]).mean()
     return total
 
 

@@ -30,6 +30,8 @@ styles (24 pairs), two photos of one person about 0.76: more would work against 
 """
 IDENTITY_ROWS = 2
 """Rows of a batch that the identity loss looks at, the dearest of the losses."""
+PAIR_SHIFT = 0.1
+"""Largest shift of a photo, as a share of half the width."""
 TURN, ZOOM, SHIFT = 8.0, 0.06, 0.05
 """Largest change of the second view: degrees, share, share of half the width."""
 SMALL_SHARE, SMALL_SHIFT = 0.5, 3.0
@@ -72,7 +74,8 @@ class UnpairedBatches:
         rng = np.random.default_rng([self.seed, 2, step])
         rows = self.photos.read(rng.integers(0, len(self.photos), self.batch), ["photo", "points"])
         side = rows["photo"].shape[1]
-        windows = draw_windows(rng, self.batch, PAIR_ZOOM)  # as near as renders: statistics of both are compared
+        # As near as renders: statistics of both are compared.
+        windows = draw_windows(rng, self.batch, PAIR_ZOOM, PAIR_SHIFT)
         pictures = [self._resized(warp_picture(photo, w)) for photo, w in zip(rows["photo"], windows)]
         points = [
             warp_points(p.astype(np.float32), w, side) * (self.size / side) for p, w in zip(rows["points"], windows)
@@ -150,7 +153,8 @@ def contrasts(pictures: Tensor) -> list[Tensor]:
     found = []
     for _ in range(CONTRAST_LEVELS):
         pictures, high = haar(pictures)
-        found.append(high.abs().mean((0, 2, 3, 4)).clamp_min(1e-4).log().mean())
+        magnitude = torch.stack([band.abs().mean((1, 2, 3)) for band in high]).mean(0)
+        found.append(magnitude.clamp_min(1e-4).log().mean())
     return [*found, pictures.std((1, 2, 3)).clamp_min(1e-4).log().mean()]
 
 

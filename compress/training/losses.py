@@ -6,7 +6,7 @@ the batch. Not covered: adversarial losses and losses on features of a pretraine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -26,12 +26,13 @@ IDENTITY_MARGIN = 0.02
 # Rows of a batch that the identity loss looks at: one image costs it as much as a whole step of a small student.
 IDENTITY_ROWS = 2
 
-LOSSES: tuple[Loss, ...] = ("pixel", "haar", "texture", "components", "maps", "taps", "identity")
+LOSSES: tuple[Loss, ...] = ("pixel", "haar", "texture", "components", "flow", "maps", "taps", "identity")
 # Width of the windows around eyes and mouth corners, in distances between the eyes: lids and lips, not cheeks.
 COMPONENT_REACH = 0.22
 COMPONENT_POINTS = (0, 1, 3, 4)  # of the five points; the nose needs no drawing
 
 Embed = Callable[[Tensor, Tensor], Tensor]
+Bands = tuple[Tensor, Tensor, Tensor]
 
 
 class Output(Protocol):
@@ -53,46 +54,63 @@ def pixel_l1(difference: Tensor) -> Tensor:
     return difference.abs().mean()
 
 
-def haar(x: Tensor) -> tuple[Tensor, Tensor]:
-    """One level of the orthonormal Haar transform: [N, C, H, W] -> low [N, C, H/2, W/2], high [3, N, C, H/2, W/2].
+def haar(x: Tensor) -> tuple[Tensor, Bands]:
+    """One level of the orthonormal Haar transform: [N, C, H, W] -> low [N, C, H/2, W/2] and the three high bands.
 
-    H and W are even. The high bands hold horizontal, vertical and diagonal detail, in this order.
+    H and W are even. The high bands hold horizontal, vertical and diagonal detail, in this order, each like low.
     Source: Mallat, A Wavelet Tour of Signal Processing, section 7.7.
     """
     top, bottom = torch.unflatten(x, -2, (-1, 2)).unbind(-2)
-    rows = torch.stack((top + bottom, top - bottom)) * 0.5
-    left, right = torch.unflatten(rows, -1, (-1, 2)).unbind(-1)
-    total, change = left + right, left - right
-    return total[0], torch.stack((change[0], total[1], change[1]))
+    (left, right), (left_change, right_change) = (
+        torch.unflatten(rows, -1, (-1, 2)).unbind(-1) for rows in (top + bottom, top - bottom)
+    )
+    high = (left - right, left_change + right_change, left_change - right_change)
+    return (left + right) * 0.5, (high[0] * 0.5, high[1] * 0.5, high[2] * 0.5)
+
+
+def pyramid(x: Tensor, levels: int = HAAR_LEVELS) -> list[Bands]:
+    """High bands of `levels` levels of x [N, C, H, W], the finest first. H and W are multiples of 2 ** levels."""
+    found = []
+    for _ in range(levels):
+        x, high = haar(x)
+        found.append(high)
+    return found
+
+
+def bands_l1(bands: Sequence[Bands], wanted: Sequence[Bands]) -> Tensor:
+    """Sum over the levels of two pyramids of the mean |high bands of S - high bands of T|.
+
+    Source: Zhang et al., Wavelet Knowledge Distillation (CVPR 2022), equation 4.
+    """
+    levels = [[(band - want).abs().mean() for band, want in zip(*level)] for level in zip(bands, wanted)]
+    return torch.stack([torch.stack(level).mean() for level in levels]).sum()
 
 
 def haar_l1(difference: Tensor, levels: int = HAAR_LEVELS) -> Tensor:
-    """Sum over `levels` of the mean |high bands of S - high bands of T|, from `difference` = S - T [N, C, H, W].
+    """`bands_l1` from `difference` = S - T [N, C, H, W]: the transform is linear, so it is taken once."""
+    found = pyramid(difference, levels)
+    return torch.stack([torch.stack([band.abs().mean() for band in level]).mean() for level in found]).sum()
 
-    The transform is linear, so it is taken once, of the difference. H and W are multiples of 2 ** levels.
-    Source: Zhang et al., Wavelet Knowledge Distillation (CVPR 2022), equation 4.
+
+def texture_of_bands(bands: Sequence[Bands], wanted: Sequence[Bands]) -> Tensor:
+    """L1 between local mean magnitudes of Haar detail: as much texture as the target, wherever exactly it lies.
+
+    Pixel losses are smallest for blur where detail cannot be predicted to the pixel; this one is not. Two pyramids, of
+    which the finest levels count. Source: this project's own; a local, wavelet form of matching texture statistics
+    (Gatys et al., CVPR 2016, equation 3).
     """
-    total = difference.new_zeros(())
-    for _ in range(levels):
-        difference, high = haar(difference)
-        total = total + high.abs().mean()
-    return total
+    found = [
+        (F.avg_pool2d(band.abs(), cell) - F.avg_pool2d(want.abs(), cell)).abs().mean()
+        for level, want_level, cell in zip(bands, wanted, TEXTURE_CELLS)
+        for band, want in zip(level, want_level)
+    ]
+    return torch.stack(found).mean() * len(TEXTURE_CELLS)
 
 
 def texture_l1(image: Tensor, target: Tensor) -> Tensor:
-    """L1 between local mean magnitudes of Haar detail: as much texture as the target, wherever exactly it lies.
-
-    Pixel losses are smallest for blur where detail cannot be predicted to the pixel; this one is not. ``[N, 3, S,
-    S]``. Source: this project's own; a local, wavelet form of matching texture statistics (Gatys et al., CVPR 2016,
-    equation 3).
-    """
-    total = image.new_zeros(())
-    for cell in TEXTURE_CELLS:
-        image, high = haar(image)
-        target, wanted = haar(target)
-        energies = (F.avg_pool2d(h.abs().flatten(0, 1), cell) for h in (high, wanted))
-        total = total + torch.sub(*energies).abs().mean()
-    return total
+    """`texture_of_bands` of pictures [N, 3, S, S]."""
+    levels = len(TEXTURE_CELLS)
+    return texture_of_bands(pyramid(image, levels), pyramid(target, levels))
 
 
 def gaussian_windows(points: Tensor, places: Tensor, reach: float, size: int) -> Tensor:
@@ -130,11 +148,24 @@ def maps_l1(maps: Tensor, target: Tensor, inside: Tensor) -> Tensor:
     augmented picture shows reflections beyond the photo's edge, whose flow is not the teacher's.
     Source: design of the map student; supervising the flow itself as in FlowNet (ICCV 2015), section 3.
     """
+    error = _maps_apart(maps, target, inside)
+    return (FLOW_SCALE * error[:, :2].sum() + error[:, 2:].sum()) / error.numel()
+
+
+def flow_l1(maps: Tensor, target: Tensor, inside: Tensor) -> Tensor:
+    """The part of `maps_l1` that is about the flow: where things go is the teacher's, how they are painted is free.
+
+    A teacher paints skin at every pixel; the mean of its gains, which `maps_l1` asks for, keeps the photo's pores.
+    """
+    error = _maps_apart(maps[:, :2], target[:, :2], inside)
+    return FLOW_SCALE * error.mean()
+
+
+def _maps_apart(maps: Tensor, target: Tensor, inside: Tensor) -> Tensor:
     if target.shape[-2:] != maps.shape[-2:]:
         target = F.interpolate(target, size=maps.shape[-2:], mode="bilinear", align_corners=False)
         inside = F.interpolate(inside, size=maps.shape[-2:], mode="bilinear", align_corners=False)
-    error = (maps - target).abs() * inside
-    return (FLOW_SCALE * error[:, :2].sum() + error[:, 2:].sum()) / error.numel()
+    return (maps - target).abs() * inside
 
 
 def tap_mse(tap: Tensor, target: Tensor, adapter: nn.Module) -> Tensor:
@@ -193,12 +224,14 @@ def distillation_loss(
         raise ValueError(f"weights: {sorted(unknown)} are unknown; the losses are {', '.join(LOSSES)}")
     active = {name for name, weight in weights.items() if weight}
     parts = _picture_losses(output.image.float(), batch, active)
-    if "maps" in active:
+    for name, loss in (("flow", flow_l1), ("maps", maps_l1)):
+        if name not in active:
+            continue
         if output.maps is None:
-            raise ValueError("weights.maps: this student predicts no maps; set it to 0")
+            raise ValueError(f"weights.{name}: this student predicts no maps; set it to 0")
         if batch.maps is None:
-            raise ValueError("weights.maps: the teacher gives no maps; set it to 0")
-        parts["maps"] = maps_l1(output.maps.float(), batch.maps, batch.inside)
+            raise ValueError(f"weights.{name}: the teacher gives no maps; set it to 0")
+        parts[name] = loss(output.maps.float(), batch.maps, batch.inside)
     if "taps" in active:
         if adapter is None:
             raise ValueError("weights.taps: there is no adapter for the student's tap; set it to 0")
@@ -216,16 +249,19 @@ def distillation_loss(
 
 
 def _picture_losses(image: Tensor, batch: Batch, active: set[Loss]) -> dict[Loss, Tensor]:
-    """The losses on the pictures; their difference is taken once."""
+    """The losses on the pictures; their difference and their Haar bands are taken once."""
     parts: dict[Loss, Tensor] = {}
-    if active & {"pixel", "haar", "components"}:
+    if active & {"pixel", "components"}:
         difference = image - batch.image
         if "pixel" in active:
             parts["pixel"] = pixel_l1(difference)
-        if "haar" in active:
-            parts["haar"] = haar_l1(difference)
         if "components" in active:
             parts["components"] = components_l1(difference, batch.points)
-    if "texture" in active:
-        parts["texture"] = texture_l1(image, batch.image)
+    if active & {"haar", "texture"}:
+        levels = HAAR_LEVELS if "haar" in active else len(TEXTURE_CELLS)
+        bands, wanted = pyramid(image, levels), pyramid(batch.image, levels)
+        if "haar" in active:
+            parts["haar"] = bands_l1(bands, wanted)
+        if "texture" in active:
+            parts["texture"] = texture_of_bands(bands, wanted)
     return parts
