@@ -3,12 +3,12 @@
 All arms learn from the same stored pictures of the recipe's teacher, on one thread, for the same processor time; how
 many images that is was timed before, the arms in turn. `map` is the recipe's student. `no residual` keeps its mask and
 residual as they are in a new student, so that flow, gain and bias must do it all; `no components` leaves out the loss
-on eyes and mouth. `rgb` has the same core, so the same MACs, and draws at the core's resolution; `rgb large` draws at
-the photo's, for more MACs. Neither pruning nor quantization: float students are compared. The last row is no student:
-maps of the student's size, found for each of the first test pictures by descent, show what maps alone can hold, with
-neither residual nor mask.
+on eyes and mouth; `told gains` asks for the teacher's gain and bias too (loss `maps` instead of `flow`). `rgb` has the
+same core, so the same MACs, and draws at the core's resolution; `rgb large` draws at the photo's, for more MACs.
+Neither pruning nor quantization: float students are compared. The last row is no student: maps of the student's size,
+found for each of the first test pictures by descent, show what maps alone can hold, with neither residual nor mask.
 
-    python benchmarks/families.py runs [--recipe recipes/quickstart.yaml] [--tier cpu] [--minutes 4] [--sheet FILE]
+    python benchmarks/families.py runs [--recipe FILE] [--tier cpu] [--minutes 4] [--seed 0] [--sheet FILE]
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ import torch
 from numpy.typing import NDArray
 
 import students
+from compress import networks
 from compress.artifact import Artifact, write_json
 from compress.context import Context, Progress
 from compress.errors import InputError
+from compress.judging.metrics.distribution import kid
 from compress.judging.metrics.fidelity import haar_energy, psnr, ssim
+from compress.networks.lite0 import EfficientNetLite0
 from compress.plan import Plan, plan
 from compress.reporting.sheets import Row, contact_sheet
 from compress.run import carry_out
@@ -46,6 +49,8 @@ DATA = ("inputs", "targets", "test-inputs", "test-targets")
 ROUNDS, STEPS = 5, 6
 """Of the timing: rounds of all arms, and steps of each in a round."""
 BATCH = 32
+TOLD = 5
+"""Weight of the loss `maps`, which holds a quarter of the loss `flow`."""
 FITTED, DESCENT, RATE = 64, 200, 0.02
 """Of the maps that are fitted: pictures, steps, and their rate; the flow's is a tenth of it."""
 FIRST_OF_RESIDUAL = 8
@@ -55,7 +60,8 @@ Bytes = NDArray[np.uint8]
 
 def arms(step: DistillStep, size: int) -> dict[str, DistillStep]:
     """The settings of each arm; `size` is the side of the photos."""
-    mapless = {name: weight for name, weight in step.weights.items() if name != "maps"}
+    mapless = {name: weight for name, weight in step.weights.items() if name not in ("flow", "maps")}
+    told = {**mapless, "maps": TOLD}
     plain = {name: weight for name, weight in step.weights.items() if name != "components"}
     redrawn = step.student.model_copy(update={"family": "rgb"})
     large = redrawn.model_copy(update={"core_resolution": size})
@@ -63,19 +69,20 @@ def arms(step: DistillStep, size: int) -> dict[str, DistillStep]:
         "map": step,
         "map, no residual": step,
         "map, no components": step.model_copy(update={"weights": plain}),
+        "map, told gains": step.model_copy(update={"weights": told}),
         "rgb": step.model_copy(update={"student": redrawn, "weights": mapless}),
         "rgb large": step.model_copy(update={"student": large, "weights": mapless}),
     }
 
 
-def training_of(name: str, step: DistillStep, batches: Batches, folder: Path) -> distill.Training:
+def training_of(name: str, step: DistillStep, batches: Batches, folder: Path, seed: int = 0) -> distill.Training:
     """A new student and all that its training changes."""
     folder.mkdir(parents=True, exist_ok=True)
-    student = distill.start(step, {}, seed=0)
+    student = distill.start(step, {}, seed=seed)
     to_channels_last(student)
     if name == "map, no residual":
         keep_residual_out(student)
-    return distill.make_training(student, step, batches, folder, seed=0)
+    return distill.make_training(student, step, batches, folder, seed=seed)
 
 
 def keep_residual_out(student: students.Student) -> None:
@@ -139,13 +146,21 @@ def fitted(photos: Bytes, wanted: Bytes, side: int) -> Bytes:
     return np.concatenate(parts)
 
 
-def measured(drawn: Bytes, wanted: Bytes, points: torch.Tensor) -> dict[str, float]:
+@torch.no_grad()
+def pooled(pictures: Bytes, features: EfficientNetLite0) -> NDArray[np.float32]:
+    """Features by which sets of pictures are compared, ``[N, 1280]``."""
+    parts = [pictures[first : first + BATCH] for first in range(0, len(pictures), BATCH)]
+    return np.concatenate([features.pooled(to_picture(part)).numpy() for part in parts])
+
+
+def measured(drawn: Bytes, wanted: Bytes, points: torch.Tensor, features: EfficientNetLite0) -> dict[str, float]:
     """Against the teacher's pictures; `eyes and mouth` is the error in levels of 255 under the loss's windows."""
     apart = to_picture(drawn) - to_picture(wanted)
     return {
         "PSNR, dB": float(psnr(drawn, wanted).mean()),
         "SSIM": float(ssim(drawn, wanted).mean()),
         "Haar energy": float((haar_energy(drawn).sum(1) / haar_energy(wanted).sum(1)).mean()),
+        "KID": kid(pooled(drawn, features), pooled(wanted, features), 0).value,
         "eyes and mouth": float(components_l1(apart, points)) * 127.5,
     }
 
@@ -175,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--tier", default="cpu")
     parser.add_argument("--minutes", type=float, default=4.0, help="processor time of each training")
+    parser.add_argument("--seed", type=int, default=0, help="of the new students")
     parser.add_argument("--sheet", type=Path, help="PNG of ten test faces in all arms")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -187,14 +203,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     everything = tests.read(range(len(tests)), ["photo", "points"])
     pictures = wanted.read(range(len(wanted)), ["image"])["image"]
     points = torch.from_numpy(everything["points"].astype(np.float32))
-    settings = arms(step, everything["photo"].shape[1])
+    settings, features = arms(step, everything["photo"].shape[1]), networks.features()
     costs = seconds_a_step(settings, batches, folder)
     results: dict[str, dict[str, float]] = {}
     columns = [everything["photo"], pictures]
     for name, told in settings.items():
         images = max(1, round(chosen.minutes * 60 / costs[name])) * step.batch
         told = told.model_copy(update={"images": images})
-        training = training_of(name, told, batches, folder / name.replace(", ", "-").replace(" ", "-"))
+        place = folder / str(chosen.seed) / name.replace(", ", "-").replace(" ", "-")
+        training = training_of(name, told, batches, place, chosen.seed)
         distill.train(training, told, batches, Context("cpu", progress, 0), name)
         training.ema.copy_to(training.student)
         student = training.student.eval()
@@ -202,12 +219,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         columns.append(drawn)
         side = student.core_resolution
         cost = macs.count(student.core, torch.zeros(1, 3, side, side)).total / 1e6
-        results[name] = {"M MACs": cost, "images": images} | measured(drawn, pictures, points)
+        results[name] = {"M MACs": cost, "images": images} | measured(drawn, pictures, points, features)
         training.checkpoints.remove()
     first = slice(min(FITTED, len(tests)))
     held = fitted(everything["photo"][first], pictures[first], step.student.core_resolution // 2)
-    results["maps fitted"] = {"M MACs": 0, "images": 0} | measured(held, pictures[first], points[first])
-    write_json(folder / "results.json", results)
+    results["maps fitted"] = {"M MACs": 0, "images": 0} | measured(held, pictures[first], points[first], features)
+    write_json(folder / f"results-{chosen.seed}.json", results)
     if chosen.sheet:
         rows = [Row([column[i] for column in columns], f"face {i}") for i in range(min(10, len(tests)))]
         contact_sheet(rows, ["photo", "teacher", *settings], chosen.sheet)

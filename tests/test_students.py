@@ -30,7 +30,7 @@ def photo(*shape: int) -> torch.Tensor:
 
 def test_untrained_map_student_nearly_keeps_the_photo() -> None:
     x = photo(1, 3, 40, 48)
-    assert (students.build(TINY)(x).image - x).abs().max() < 0.05
+    assert (students.build(TINY)(x).image - x).abs().max() < 0.1  # 5 % of the largest step between pixels
 
 
 @pytest.mark.parametrize("block", ["plain", "inverted"])
