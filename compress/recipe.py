@@ -28,7 +28,7 @@ BlockCount = Annotated[int, Field(ge=0, le=32)]
 Width = Annotated[int, Field(ge=16, le=4096, multiple_of=16, description="channels")]
 Blocks = Annotated[int, Field(ge=0, le=64, description="FS blocks at one scale")]
 Precision = Literal["bfloat16", "float32"]
-Loss = Literal["pixel", "haar", "texture", "components", "flow", "maps", "taps", "identity"]
+Loss = Literal["pixel", "colour", "haar", "texture", "components", "flow", "maps", "taps", "identity"]
 Task = Literal[
     "picture", "detail", "texture", "flow", "position", "normal", "mask", "pose", "landmarks", "coefficients", "light"
 ]  # fmt: skip

@@ -55,9 +55,8 @@ def composite(photo: Tensor, maps: Tensor) -> Tensor:
 
 
 def enlarge(maps: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear [N, C, h, w] -> [N, C, height, width], as `F.interpolate` but as two products of matrices.
-
-    Its slope takes a tenth of the time on a CPU (benchmarks/training.py).
+    """Bilinear [N, C, h, w] -> [N, C, height, width]: as `F.interpolate`, whose slope is slow on a CPU, but in two
+    products of matrices.
     """
     rows, columns = (bilinear_weights(*sizes, maps) for sizes in ((maps.shape[-2], height), (maps.shape[-1], width)))
     return rows @ (maps.contiguous() @ columns.T)

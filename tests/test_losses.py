@@ -26,6 +26,14 @@ def test_pixel_l1_is_the_mean_magnitude() -> None:
     assert losses.pixel_l1(torch.tensor([1.0, -3.0, 0.0, 2.0])) == pytest.approx(1.5)
 
 
+def test_colour_l1_sees_a_cast_and_not_an_edge_that_is_off() -> None:
+    cast, edge = torch.full((1, 3, 32, 40), 0.1), torch.zeros(1, 3, 32, 40)
+    edge[..., 9], edge[..., 10] = 1.0, -1.0
+    assert losses.colour_l1(cast).item() == pytest.approx(0.1)
+    assert losses.colour_l1(edge).item() == pytest.approx(0, abs=EXACT)
+    assert losses.pixel_l1(cast).item() == pytest.approx(0.1)
+
+
 def test_haar_of_one_block_gives_its_four_coefficients() -> None:
     low, high = losses.haar(torch.tensor([[[[1.0, 2.0], [3.0, 7.0]]]]))
     assert low.item() == pytest.approx(6.5)
