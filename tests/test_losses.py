@@ -154,7 +154,7 @@ def test_distillation_loss_refuses_what_it_cannot_compute() -> None:
         losses.distillation_loss(output, make_batch(), {"maps": 1})
     with pytest.raises(ValueError, match=r"weights.taps: there is no adapter"):
         losses.distillation_loss(output, make_batch(), {"taps": 1})
-    with pytest.raises(ValueError, match=r"\['pixle'\] are unknown; the losses are pixel, haar"):
+    with pytest.raises(ValueError, match=r"\['pixle'\] are unknown; the losses are pixel, colour"):
         losses.distillation_loss(output, make_batch(), {"pixle": 1})  # type: ignore[dict-item]  # the mistake itself
 
 

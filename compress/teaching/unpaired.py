@@ -30,8 +30,6 @@ styles (24 pairs), two photos of one person about 0.76: more would work against 
 """
 IDENTITY_ROWS = 2
 """Rows of a batch that the identity loss looks at, the dearest of the losses."""
-PAIR_SHIFT = 0.1
-"""Largest shift of a photo, as a share of half the width."""
 TURN, ZOOM, SHIFT = 8.0, 0.06, 0.05
 """Largest change of the second view: degrees, share, share of half the width."""
 SMALL_SHARE, SMALL_SHIFT = 0.5, 3.0
@@ -74,8 +72,7 @@ class UnpairedBatches:
         rng = np.random.default_rng([self.seed, 2, step])
         rows = self.photos.read(rng.integers(0, len(self.photos), self.batch), ["photo", "points"])
         side = rows["photo"].shape[1]
-        # As near as renders: statistics of both are compared.
-        windows = draw_windows(rng, self.batch, PAIR_ZOOM, PAIR_SHIFT)
+        windows = draw_windows(rng, self.batch, PAIR_ZOOM)  # as near as renders: statistics of both are compared
         pictures = [self._resized(warp_picture(photo, w)) for photo, w in zip(rows["photo"], windows)]
         points = [
             warp_points(p.astype(np.float32), w, side) * (self.size / side) for p, w in zip(rows["points"], windows)

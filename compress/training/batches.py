@@ -21,9 +21,9 @@ from torch import Tensor
 from compress.errors import InputError, StageError
 from compress.shards import Shards
 
-# Photos are aligned before they reach a student: this is how far alignment strays, and no more.
-ZOOM = (0.9, 1.05)
-SHIFT = 0.05
+# Photos are aligned before they reach a student: this is how far alignment strays in the gates, and no more.
+ZOOM = (0.85, 1.05)
+SHIFT = 0.1
 MAX_CHANNELS = 64  # OpenCV 5 refuses pictures of more than 128 channels, which taps have
 INPUT_FIELDS = ("photo", "points")
 TARGET_FIELDS = ("image", "identity", "photo_identity")
@@ -66,15 +66,13 @@ class Window:
         return abs(self.scale_x) == self.scale_y == 1 and self.shift_x == self.shift_y == 0
 
 
-def draw_windows(
-    rng: np.random.Generator, count: int, zooms: tuple[float, float] = ZOOM, most: float = SHIFT
-) -> list[Window]:
-    """Random windows: half of them mirrored, zoom within `zooms` (above 1 shows more), shift to `most` of half the
+def draw_windows(rng: np.random.Generator, count: int, zooms: tuple[float, float] = ZOOM) -> list[Window]:
+    """Random windows: half of them mirrored, zoom within `zooms` (above 1 shows more), shift to 10 % of half the
     size.
     """
     zoom = rng.uniform(*zooms, count)
     mirror = np.where(rng.random(count) < 0.5, -1.0, 1.0)
-    shift = rng.uniform(-most, most, (count, 2))
+    shift = rng.uniform(-SHIFT, SHIFT, (count, 2))
     return [Window(float(m * z), float(z), float(x), float(y)) for m, z, (x, y) in zip(mirror, zoom, shift)]
 
 
