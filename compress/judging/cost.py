@@ -184,7 +184,7 @@ def _count_file(folder: Path, photo_size: int) -> onnx_cost.FileCost:
 def _own_macs(path: Path, photo_size: int) -> Mapping[str, int]:
     """MACs by operator of the export that a file's own record describes, on one photo; empty without a record.
 
-    The convolutions are those of the core, all else belongs to what surrounds it.
+    The convolutions are those of the core, all else belongs to what surrounds it, and to its maps.
     """
     described = {entry.key: entry.value for entry in onnx.load(path, load_external_data=False).metadata_props}
     if RECORD_KEY not in described:
@@ -200,7 +200,11 @@ def _own_macs(path: Path, photo_size: int) -> Mapping[str, int]:
         empty = Path(folder) / FILES["int8"]
         onnx.save(compositor_graph.surround(core, side, onnx_files.FEWEST_OPSET), empty)
         around = onnx_cost.count(empty, np.zeros((1, 3, photo_size, photo_size), np.float32), "photo")
-    return {**around.by_operator, "Conv": macs.count(student.core, torch.zeros(1, 3, side, side)).total}
+    counted = dict(around.by_operator)
+    if student.family == "map":
+        inside = macs.count(onnx_files.CoreMaps(student.core), torch.zeros(1, 3, side, side)).by_operator
+        counted["GridSample"] += inside["grid_sampler_2d"]
+    return {**counted, "Conv": macs.count(student.core, torch.zeros(1, 3, side, side)).total}
 
 
 def teacher_cost(name: str, teacher: nn.Module, photo_size: int) -> TeacherCost:
