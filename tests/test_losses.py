@@ -74,7 +74,7 @@ def test_maps_l1_scales_the_flow_and_leaves_out_reflections() -> None:
     target[0, 7, 1, 1] = 3.0  # bias
     target[0, 3, 0, 1] = 100.0
     inside[0, 0, 0, 1] = 0.0
-    assert losses.maps_l1(maps, target, inside).item() == pytest.approx((losses.FLOW_SCALE * 0.5 + 3) / 32)
+    assert losses.maps_l1(maps, target, inside).item() == pytest.approx((10 * 0.5 + 3) / 32)
 
 
 def test_flow_l1_leaves_gain_and_bias_free() -> None:
@@ -134,11 +134,10 @@ def test_distillation_loss_is_the_weighted_sum_of_its_parts() -> None:
     output = StudentOutput(torch.full((1, 3, 8, 8), 0.5), torch.ones(1, 8, 2, 2), torch.ones(1, 1, 1, 1))
     batch = make_batch(image=torch.zeros(1, 3, 8, 8), maps=torch.zeros(1, 8, 2, 2), inside=torch.ones(1, 1, 2, 2))
     total, parts = losses.distillation_loss(output, batch, {"pixel": 10, "haar": 5, "maps": 2})
-    maps = (2 * losses.FLOW_SCALE + 6) / 8
     assert {name: value.item() for name, value in parts.items()} == pytest.approx(
-        {"pixel": 0.5, "haar": 0, "maps": maps}
+        {"pixel": 0.5, "haar": 0, "maps": 3.25}
     )
-    assert total.item() == pytest.approx(5 + 2 * maps)
+    assert total.item() == pytest.approx(5 + 6.5)
 
 
 def test_distillation_loss_with_weight_zero_skips_the_computation() -> None:

@@ -30,7 +30,11 @@ def photo(*shape: int) -> torch.Tensor:
 
 def test_untrained_map_student_nearly_keeps_the_photo() -> None:
     x = photo(1, 3, 40, 48)
-    assert (students.build(TINY)(x).image - x).abs().max() < 0.1  # 5 % of the largest step between pixels
+    changed = (students.build(TINY)(x).image - x).abs()
+    assert changed.max() < 0.1  # 5 % of the way to its smoothed self, from which a pixel of noise may be 2 away
+    assert changed.mean() < 0.03
+    even = torch.full((1, 3, 40, 48), 0.7)
+    assert (students.build(TINY)(even).image - even).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("block", ["plain", "inverted"])

@@ -200,11 +200,13 @@ def _own_macs(path: Path, photo_size: int) -> Mapping[str, int]:
         empty = Path(folder) / FILES["int8"]
         onnx.save(compositor_graph.surround(core, side, onnx_files.FEWEST_OPSET), empty)
         around = onnx_cost.count(empty, np.zeros((1, 3, photo_size, photo_size), np.float32), "photo")
-    counted = dict(around.by_operator)
-    if student.family == "map":
-        inside = macs.count(onnx_files.CoreMaps(student.core), torch.zeros(1, 3, side, side)).by_operator
+    is_map = student.family == "map"
+    module = onnx_files.CoreMaps(student.core) if is_map else student.core
+    inside = macs.count(module, torch.zeros(1, 3, side, side)).by_operator
+    counted = {**around.by_operator, "Conv": inside["convolution"]}
+    if is_map:
         counted["GridSample"] += inside["grid_sampler_2d"]
-    return {**counted, "Conv": macs.count(student.core, torch.zeros(1, 3, side, side)).total}
+    return counted
 
 
 def teacher_cost(name: str, teacher: nn.Module, photo_size: int) -> TeacherCost:
