@@ -3,10 +3,11 @@
 All arms learn from the same stored pictures of the recipe's teacher, on one thread, for the same processor time; how
 many images that is was timed before, the arms in turn. `map` is the recipe's student. `no residual` keeps its mask and
 residual as they are in a new student, so that flow, gain and bias must do it all; `no components` leaves out the loss
-on eyes and mouth; `told gains` asks for the teacher's gain and bias too (loss `maps` instead of `flow`). `rgb` has the
-same core, so the same MACs, and draws at the core's resolution; `rgb large` draws at the photo's, for more MACs.
-Neither pruning nor quantization: float students are compared. The last row is no student: maps of the student's size,
-found for each of the first test pictures by descent, show what maps alone can hold, with neither residual nor mask.
+on eyes and mouth; `told gains` asks for the teacher's gain and bias too (loss `maps` instead of `flow`); `Adam` is
+trained by Adam alone, not by Muon. `rgb` has the same core, so the same MACs, and draws at the core's resolution; `rgb
+large` draws at the photo's, for more MACs. Neither pruning nor quantization: float students are compared. The last row
+is no student: maps of the student's size, found for each of the first test pictures by descent, show what maps alone
+can hold, with neither residual nor mask.
 
     python benchmarks/families.py runs [--recipe FILE] [--tier cpu] [--minutes 4] [--seed 0] [--sheet FILE]
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 import students
 from compress import networks
@@ -41,7 +43,7 @@ from compress.stages import distill
 from compress.steps import DistillStep
 from compress.teaching.source import quantize_picture
 from compress.training.batches import Batches, to_picture
-from compress.training.loop import to_channels_last
+from compress.training.loop import Checkpoints, adam, to_channels_last
 from compress.training.losses import components_l1, distillation_loss
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "quickstart.yaml"
@@ -70,6 +72,7 @@ def arms(step: DistillStep, size: int) -> dict[str, DistillStep]:
         "map, no residual": step,
         "map, no components": step.model_copy(update={"weights": plain}),
         "map, told gains": step.model_copy(update={"weights": told}),
+        "map, Adam": step,
         "rgb": step.model_copy(update={"student": redrawn, "weights": mapless}),
         "rgb large": step.model_copy(update={"student": large, "weights": mapless}),
     }
@@ -82,7 +85,16 @@ def training_of(name: str, step: DistillStep, batches: Batches, folder: Path, se
     to_channels_last(student)
     if name == "map, no residual":
         keep_residual_out(student)
-    return distill.make_training(student, step, batches, folder, seed=seed)
+    training = distill.make_training(student, step, batches, folder, seed=seed)
+    return with_adam(training, step, folder) if name == "map, Adam" else training
+
+
+def with_adam(training: distill.Training, step: DistillStep, folder: Path) -> distill.Training:
+    """The same training with Adam for all weights."""
+    trained = nn.ModuleList([network for network in (training.student, training.adapter) if network is not None])
+    optimizer = adam(list(trained.parameters()), step.learning_rate)
+    checkpoints = Checkpoints(folder, trained, optimizer, training.ema)
+    return replace(training, optimizer=optimizer, checkpoints=checkpoints)
 
 
 def keep_residual_out(student: students.Student) -> None:

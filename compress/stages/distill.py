@@ -24,7 +24,6 @@ from compress.training.loop import (
     Batches,
     Checkpoints,
     Ema,
-    adam,
     autocast,
     cosine,
     require_finite,
@@ -34,6 +33,7 @@ from compress.training.loop import (
     to_channels_last,
 )
 from compress.training.losses import Embed, distillation_loss
+from compress.training.muon import Muon, matrices
 
 if TYPE_CHECKING:
     from compress.recipe import DistillSettings, Loss
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 IDENTITY_SHARE = 0.25
 IDENTITY_EVERY = 8
 CHECKED_BATCHES = 4
+HEAD = "core.head"
 
 
 def run(
@@ -111,7 +112,9 @@ def make_training(
     if settings.weights.get("taps"):
         adapter = make_adapter(student, batches, seed)
     trained = nn.ModuleList([student] if adapter is None else [student, adapter])
-    optimizer = adam(list(trained.parameters()), settings.learning_rate)
+    mixing, others = matrices(student, HEAD)
+    others += [] if adapter is None else list(adapter.parameters())
+    optimizer = Muon(mixing, others, settings.learning_rate)
     ema = Ema(student, settings.ema)
     return Training(student, adapter, optimizer, ema, Checkpoints(folder, trained, optimizer, ema))
 
