@@ -52,7 +52,7 @@ class Stage:
 STAGES: dict[str, Stage] = {
     "inputs": Stage("compress.stages.inputs:run", version=4),
     "targets": Stage("compress.stages.targets:run", version=2),
-    "distill": Stage("compress.stages.distill:run", version=2, seeded=True),
+    "distill": Stage("compress.stages.distill:run", version=3, seeded=True),
     "prune": Stage("compress.stages.prune:run", seeded=True),
     "quantize": Stage("compress.stages.quantize:run", version=2, seeded=True),
     "export": Stage("compress.stages.export:run", version=2),

@@ -28,6 +28,7 @@ BlockCount = Annotated[int, Field(ge=0, le=32)]
 Width = Annotated[int, Field(ge=16, le=4096, multiple_of=16, description="channels")]
 Blocks = Annotated[int, Field(ge=0, le=64, description="FS blocks at one scale")]
 Precision = Literal["bfloat16", "float32"]
+Optimizer = Literal["adamw", "muon"]
 Loss = Literal["pixel", "colour", "haar", "texture", "components", "flow", "maps", "taps", "identity"]
 Task = Literal[
     "picture", "detail", "texture", "flow", "position", "normal", "mask", "pose", "landmarks", "coefficients", "light"
@@ -326,6 +327,7 @@ class TrainingSettings(Section):
     validation: ValidationSettings
     phases: tuple[PhaseSettings, ...] = Field(min_length=1)
     precision: Precision = "bfloat16"
+    optimizer: Optimizer = Field(default="adamw", description="muon: orthogonal steps for the weights of layers")
     ema: Decay = 0.999
     weights: dict[Task, Weight] = Field(min_length=1, description="weight of each task's loss; absent is off")
     pyramid: bool = Field(default=True, description="whether every scale is supervised, or the largest alone")

@@ -20,6 +20,7 @@ from compress.recipe import (
     JudgeSettings,
     Measure,
     Name,
+    Optimizer,
     PairSettings,
     PhaseSettings,
     Precision,
@@ -98,6 +99,7 @@ class TeachStep(Section):
     styles: tuple[Style, ...]
     phases: tuple[PhaseSettings, ...]
     precision: Precision
+    optimizer: Optimizer = "adamw"
     ema: Decay
     weights: dict[Task, Weight]
     pyramid: bool = True

@@ -9,7 +9,18 @@ import torch
 from torch import Tensor, nn
 
 import students
-from compress.training.muon import BETAS, Muon, matrices, orthogonalised
+import teachers
+from compress.stages import distill, teach
+from compress.training.muon import BETAS, Muon, groups, orthogonalised
+
+TEACHER = {
+    "family": "kstylegan", "channels": [16, 16, 16, 32, 32], "blocks": [1, 1, 1, 1], "render_blocks": [1, 1, 1],
+    "coefficients": 5, "style_channels": 16, "size": 32,
+}  # fmt: skip
+
+
+def muon_of(matrices: list[nn.Parameter], others: list[nn.Parameter], learning_rate: float) -> Muon:
+    return Muon([{"params": others}, {"params": matrices, "matrices": True}], learning_rate)
 
 
 @pytest.mark.parametrize("shape", [(8, 27), (27, 8), (12, 12)])
@@ -39,7 +50,7 @@ def test_orthogonalised_takes_the_steps_of_newton_schulz() -> None:
 
 def test_others_move_as_adam_moves_them() -> None:
     ours, theirs = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
-    muon = Muon([nn.Parameter(torch.ones(2, 2))], [ours], 0.1)
+    muon = muon_of([nn.Parameter(torch.ones(2, 2))], [ours], 0.1)
     adam = torch.optim.Adam([theirs], 0.1, betas=BETAS)
     for step in range(4):
         for parameter in (ours, theirs):
@@ -54,7 +65,7 @@ def test_a_step_of_a_matrix_is_as_large_as_adams() -> None:
     for shape in ((16, 3, 3, 3), (64, 16, 1, 1), (32, 32, 3, 3)):
         weight = nn.Parameter(torch.zeros(shape))
         weight.grad = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 1e-3
-        Muon([weight], [], 0.01).step()
+        muon_of([weight], [], 0.01).step()
         assert float(weight.detach().square().mean().sqrt()) == pytest.approx(0.2 * 0.01, rel=0.25)
 
 
@@ -67,7 +78,7 @@ def test_all_directions_are_learned_alike() -> None:
     left = {}
     for name in ("muon", "adam"):
         weight = nn.Parameter(torch.zeros(8, 8))
-        optimizer = Muon([weight], [], 0.1) if name == "muon" else torch.optim.Adam([weight], 0.1, betas=BETAS)
+        optimizer = muon_of([weight], [], 0.1) if name == "muon" else torch.optim.Adam([weight], 0.1, betas=BETAS)
         for step in range(300):
             for group in optimizer.param_groups:
                 group["lr"] = 0.1 * (1 - step / 300)
@@ -78,15 +89,26 @@ def test_all_directions_are_learned_alike() -> None:
     assert left["muon"] < 0.5 * left["adam"]
 
 
-def test_matrices_of_a_student_are_what_mixes_channels_but_the_head() -> None:
+def names_of(network: nn.Module, heads: tuple[str, ...]) -> list[set[str]]:
+    """The names of the parameters in each group."""
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return [{names[id(parameter)] for parameter in group["params"]} for group in groups(network, heads)]
+
+
+def test_groups_of_a_student_are_what_mixes_channels_and_the_rest() -> None:
     student = students.build(students.record_for("map", 8, 32, 1, "inverted"))
-    mixing, others = matrices(student, "core.head")
-    names = {id(parameter): name for name, parameter in student.named_parameters()}
-    mixed = {names[id(parameter)] for parameter in mixing}
+    left, mixed = names_of(student, distill.HEADS)
     assert {"core.stem.0.weight", "core.bottom.0.body.0.0.weight", "core.fuse_stem.0.weight"} <= mixed
-    left = {names[id(parameter)] for parameter in others}
     assert {"core.head.weight", "core.head.bias", "core.bottom.0.body.1.0.weight", "core.stem.1.weight"} <= left
-    assert mixed | left == set(names.values()) and not mixed & left
+    assert mixed | left == {name for name, _ in student.named_parameters()} and not mixed & left
+
+
+def test_groups_of_a_teacher_leave_to_adam_what_gives_quantities() -> None:
+    teacher = teachers.build(TEACHER)
+    left, mixed = names_of(teacher, teach.HEADS)
+    assert {"encoder.stem.weight", "style.mapping.0.weight", "render.0.sta.project.weight"} <= mixed
+    heads = {"geometry.globals.weight", "geometry.dense8.weight", "style.displacement.weight", "render.2.head.weight"}
+    assert heads | {"style.codes.weight", "render.0.sta.gate.weight", "encoder.blocks.0.0.wide.weight"} <= left
 
 
 def test_a_restored_state_goes_on_as_if_nothing_had_happened() -> None:
@@ -99,10 +121,10 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened() -> None:
             optimizer.step()
 
     weight, bias = nn.Parameter(torch.ones(4, 6)), nn.Parameter(torch.ones(4))
-    optimizer = Muon([weight], [bias], 0.05)
+    optimizer = muon_of([weight], [bias], 0.05)
     run(weight, bias, optimizer, 0, 3)
     again, again_bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
-    restored = Muon([again], [again_bias], 0.05)
+    restored = muon_of([again], [again_bias], 0.05)
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     run(weight, bias, optimizer, 3, 6)
     run(again, again_bias, restored, 3, 6)

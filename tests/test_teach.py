@@ -22,7 +22,15 @@ from compress.context import Context, Progress
 from compress.errors import InputError, RecipeError
 from compress.plan import plan
 from compress.recipe import STYLES as KNOWN
-from compress.recipe import PairSettings, PhaseSettings, Task, TeacherArchitecture, UnpairedSettings, ValidationSettings
+from compress.recipe import (
+    Optimizer,
+    PairSettings,
+    PhaseSettings,
+    Task,
+    TeacherArchitecture,
+    UnpairedSettings,
+    ValidationSettings,
+)
 from compress.shards import Shards, ShardWriter
 from compress.stages import pairs as pairs_stage
 from compress.stages import teach
@@ -245,10 +253,11 @@ def moved(before: dict[str, Tensor], module: nn.Module) -> set[str]:
     return {name for name, value in module.state_dict().items() if not torch.equal(before[name], value)}
 
 
-def test_teacher_and_judge_learn_in_turns(pairs: Artifact, photos: Artifact) -> None:
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_teacher_and_judge_learn_in_turns(pairs: Artifact, photos: Artifact, name: Optimizer) -> None:
     mixture = mixture_of(pairs, photos)
     network = teach.initial_network(settings(pairs), Shards(pairs.path / "train"))
-    optimizer = teach.make_optimizer(nn.ModuleDict({"teacher": network, "judge": mixture.judge.heads}))
+    optimizer = teach.make_optimizer(nn.ModuleDict({"teacher": network, "judge": mixture.judge.heads}), name)
     ((_, _, batch, photographs),) = teach.lessons(settings(pairs).phases, Shards(pairs.path / "train"), 0, 2, mixture)
     assert photographs is not None and len(photographs.photo) == 1  # half as many as pairs
     for step in range(2):  # in the second, momentum could move what has no gradient

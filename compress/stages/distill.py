@@ -33,7 +33,7 @@ from compress.training.loop import (
     to_channels_last,
 )
 from compress.training.losses import Embed, distillation_loss
-from compress.training.muon import Muon, matrices
+from compress.training.muon import Muon, groups
 
 if TYPE_CHECKING:
     from compress.recipe import DistillSettings, Loss
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 IDENTITY_SHARE = 0.25
 IDENTITY_EVERY = 8
 CHECKED_BATCHES = 4
-HEAD = "core.head"
+HEADS = ("core.head",)
 
 
 def run(
@@ -112,9 +112,8 @@ def make_training(
     if settings.weights.get("taps"):
         adapter = make_adapter(student, batches, seed)
     trained = nn.ModuleList([student] if adapter is None else [student, adapter])
-    mixing, others = matrices(student, HEAD)
-    others += [] if adapter is None else list(adapter.parameters())
-    optimizer = Muon(mixing, others, settings.learning_rate)
+    others = [] if adapter is None else [{"params": list(adapter.parameters())}]
+    optimizer = Muon(groups(student, HEADS) + others, settings.learning_rate)
     ema = Ema(student, settings.ema)
     return Training(student, adapter, optimizer, ema, Checkpoints(folder, trained, optimizer, ema))
 

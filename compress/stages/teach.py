@@ -24,7 +24,7 @@ from compress.artifact import Artifact
 from compress.context import Context
 from compress.errors import InputError
 from compress.judging.metrics.fidelity import psnr
-from compress.recipe import PhaseSettings
+from compress.recipe import Optimizer, PhaseSettings
 from compress.reporting.sheets import Row, contact_sheet
 from compress.shards import Shards
 from compress.steps import TeachStep
@@ -35,9 +35,13 @@ from compress.teaching.source import quantize_picture
 from compress.teaching.tasks import teaching_loss
 from compress.teaching.unpaired import UnpairedBatch
 from compress.training.loop import Checkpoints, Ema, autocast, cosine, require_finite, steps_of, to_channels_last
+from compress.training.muon import Muon, groups
 
 WEIGHTS = "teacher.safetensors"
 CLIP_NORM = 1.0
+BETAS = (0.9, 0.99)
+HEADS = ("geometry.globals", "geometry.dense*", "style.codes", "style.displacement", "render.*.head")
+"""Layers that give quantities, not features."""
 FLOOR = 0.03
 """Share of the learning rate that is kept at the end: EMA weights go on improving."""
 SHEET_PAIRS = 12
@@ -55,15 +59,17 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     if settings.unpaired:
         mixture = Mixture(settings, settings.unpaired, Shards(inputs["photos"].path), network, context)
     trained = nn.ModuleDict({"teacher": network} | (mixture.remembered if mixture else {}))
-    optimizer = make_optimizer(trained)
+    optimizer = make_optimizer(trained, settings.optimizer)
     ema = Ema(network, settings.ema)
     checkpoints = Checkpoints(folder, trained, optimizer, ema, seconds=120)
     done = checkpoints.resume()
+    taught = optimizer.param_groups[:-1] if "judge" in trained else optimizer.param_groups
     curve = Curve(settings, validation, folder, done)
     total = sum(steps_of(phase.images, phase.batch) for phase in settings.phases)
     with context.progress.task("teach", total, unit="steps", done=done) as task:
         for step, phase, pairs, photographs in lessons(settings.phases, train, context.seed, done, mixture):
-            optimizer.param_groups[0]["lr"] = phase.learning_rate * (FLOOR + (1 - FLOOR) * cosine(step, total, 1.0))
+            for group in taught:
+                group["lr"] = phase.learning_rate * (FLOOR + (1 - FLOOR) * cosine(step, total, 1.0))
             batch = to_device(pairs, context.device)
             with autocast(settings.precision, context.device):
                 output = network(batch.photo, batch.style)
@@ -94,13 +100,18 @@ def run(settings: TeachStep, inputs: Mapping[str, Artifact], folder: Path, conte
     return numbers | {"images": images, "parameters": sum(p.numel() for p in network.parameters())}
 
 
-def make_optimizer(trained: nn.ModuleDict) -> torch.optim.AdamW:
-    """AdamW over the teacher and, as a group of its own, the judge's heads if there are any."""
-    groups: list[dict[str, Any]] = [{"params": list(trained["teacher"].parameters())}]
+def make_optimizer(trained: nn.ModuleDict, name: Optimizer) -> torch.optim.Optimizer:
+    """The optimizer of the teacher and, as its last group, of the judge's heads if there are any."""
+    teacher = trained["teacher"]
+    every: list[dict[str, Any]] = [{"params": list(teacher.parameters())}]
+    if name == "muon":
+        every = groups(teacher, HEADS)
     if "judge" in trained:
         heads = list(trained["judge"].parameters())
-        groups.append({"params": heads, "lr": JUDGE_RATE, "betas": (0.0, 0.99), "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+        every.append({"params": heads, "lr": JUDGE_RATE, "betas": (0.0, 0.99), "weight_decay": 0.0})
+    if name == "muon":
+        return Muon(every, 1e-3, betas=BETAS)
+    return torch.optim.AdamW(every, lr=1e-3, betas=BETAS, weight_decay=1e-4, fused=True)
 
 
 def initial_network(settings: TeachStep, train: Shards) -> teachers.KStyleGAN:

@@ -1,4 +1,4 @@
-"""The optimizer of distillation: orthogonalised momentum for the weights of convolutions, Adam for everything else.
+"""The optimizer Muon: orthogonalised momentum for the weights of convolutions, Adam for everything else.
 
 A step moves all singular directions of a layer's weights alike, not mostly those in which gradients happen to be
 large; students learn far faster by it (docs/ablations.md). Not covered: rates over time (loop.py).
@@ -6,6 +6,7 @@ large; students learn far faster by it (docs/ablations.md). Not covered: rates o
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,21 +22,22 @@ RMS = 0.2
 
 
 class Muon(torch.optim.Adam):
-    """Muon for `matrices` (each of two or more dimensions, the first its rows), Adam for `others`.
+    """Muon for the groups of parameters marked as `matrices` (see `groups`), Adam for the others.
 
     Sources: Jordan et al., Muon (2024); the size of the steps: Liu et al., Muon is Scalable for LLM Training (2025),
-    equation 4; Adam's moments: Radford et al., DCGAN (ICLR 2016), section 4. `torch.optim.Muon` takes matrices alone
-    and computes in bfloat16, which many processors emulate.
+    equation 4. `torch.optim.Muon` takes matrices alone, and computes in bfloat16, which many processors emulate.
     """
 
-    def __init__(self, matrices: Sequence[nn.Parameter], others: Sequence[nn.Parameter], learning_rate: float) -> None:
-        groups = [{"params": list(others), "matrices": False}, {"params": list(matrices), "matrices": True}]
-        super().__init__([group for group in groups if group["params"]], learning_rate, betas=BETAS, fused=True)
+    def __init__(
+        self, groups: Sequence[dict[str, Any]], learning_rate: float, betas: tuple[float, float] = BETAS
+    ) -> None:
+        whole = [{"matrices": False} | group for group in groups if group["params"]]
+        super().__init__(whole, learning_rate, betas=betas, fused=True)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]  # torch's overloads
         """One step; gradients of the matrices are gone afterwards, by which Adam passes over them."""
-        assert closure is None, "distillation computes its gradients itself"
+        assert closure is None, "trainings compute their gradients themselves"
         for group in self.param_groups:
             if group["matrices"]:
                 for matrix in group["params"]:
@@ -77,14 +79,17 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     return result if matrix.shape[0] <= matrix.shape[1] else result.T
 
 
-def matrices(student: nn.Module, head: str) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The weights of a network that are matrices to `Muon`, and all other parameters.
+def groups(network: nn.Module, heads: Sequence[str]) -> list[dict[str, Any]]:
+    """All parameters of a network in two groups: those that are no matrices, and those that are.
 
-    Left to Adam: the layer named `head`, whose rows mean different things, and depthwise weights, which mix nothing.
+    The weights of convolutions and linear layers are matrices, a row an output. Left to Adam: the layers named by
+    `heads` (patterns of fnmatch), whose rows mean different things, and depthwise weights, which mix nothing.
     """
     mixing: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for name, parameter in student.named_parameters():
-        mixes = parameter.ndim == 4 and parameter.shape[1] > 1 and not name.startswith(f"{head}.")
-        (mixing if mixes else others).append(parameter)
-    return mixing, others
+    for name, parameter in network.named_parameters():
+        mixes = parameter.ndim > 1 and min(parameter.shape[:2]) > 1
+        layer = name.rpartition(".")[0]
+        left = any(fnmatch.fnmatchcase(layer, head) for head in heads)
+        (mixing if mixes and not left else others).append(parameter)
+    return [{"params": others}, {"params": mixing, "matrices": True}]
