@@ -6,7 +6,7 @@ The mixed arms learn from photographs and are left out without `--photos`. On `-
 every arm is measured. Spread is half the distance between the least and the greatest of the seeds. No claim is made
 beyond this scale: see docs/ablations.md.
 
-    python benchmarks/ablations.py runs --photos portraits/train --portraits portraits/val
+    python benchmarks/ablations.py runs --photos portraits/train --portraits portraits/val [--images 20000]
 """
 
 from __future__ import annotations
@@ -83,8 +83,11 @@ def names(folder: Path = RECIPES) -> list[str]:
     return sorted((path.stem for path in folder.glob("*.yaml")), key=lambda name: (name != BASELINE, name))
 
 
-def planned(path: Path, seed: int, photos: Path | None) -> Plan | None:
-    """The plan of a recipe with another seed and other photographs; None if it needs some and there are none."""
+def planned(path: Path, seed: int, photos: Path | None, images: int = 0) -> Plan | None:
+    """The plan of a recipe with another seed, other photographs, and other `images` than its own if they are not 0.
+
+    None if it needs photographs and there are none.
+    """
     source = load(path)
     recipe = source.recipe
     if not isinstance(recipe, TeacherRecipe):
@@ -95,6 +98,10 @@ def planned(path: Path, seed: int, photos: Path | None) -> Plan | None:
             return None
         unpaired = training.unpaired.model_copy(update={"photos": (str(photos.resolve()),)})
         training = training.model_copy(update={"unpaired": unpaired})
+    if images:
+        told = sum(phase.images for phase in training.phases)
+        phases = [p.model_copy(update={"images": round(p.images * images / told)}) for p in training.phases]
+        training = training.model_copy(update={"phases": tuple(phases)})
     recipe = recipe.model_copy(update={"seed": seed, "training": training})
     plan = make_plan(survey(replace(source, recipe=recipe)), path)
     return replace(plan, name=FAMILY)  # one folder for all, so that pairs and photographs are made once
@@ -273,6 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--photos", type=Path, help="folder of photographs to learn from; without it no mixed arms")
     parser.add_argument("--portraits", type=Path, help="folder of other photographs to measure on")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--images", type=int, default=0, help="of each training, instead of what its recipe says")
     parser.add_argument("--recipes", type=Path, default=RECIPES)
     parser.add_argument("--only", nargs="*", default=[], metavar="ARM", help="besides the baseline; all without it")
     chosen = parser.parse_args(arguments)
@@ -284,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judge: Judge | None = None
     for seed in range(chosen.seeds):
         for arm in arms:
-            plan = planned(chosen.recipes / f"{arm}.yaml", seed, chosen.photos)
+            plan = planned(chosen.recipes / f"{arm}.yaml", seed, chosen.photos, chosen.images)
             if plan is None:
                 progress.log(f"{arm}: left out, it learns from photographs and no folder was given (--photos)")
                 continue

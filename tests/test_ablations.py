@@ -241,6 +241,7 @@ def test_ablations_are_complete(benchmark: ModuleType) -> None:
     assert {t.architecture.block for t in trained} == set(BLOCKS)
     assert {t.architecture.mapping for t in trained} == set(MAPPINGS)
     assert any(t.architecture.antialias for t in trained) and any(t.architecture.detail_gain for t in trained)
+    assert {t.optimizer for t in trained} == {"adamw", "muon"}
     assert any(t.unpaired.moments for t in trained if t.unpaired)
     judges = {(bool(t.unpaired.adversarial), t.unpaired.discriminator) for t in trained if t.unpaired}
     assert judges == {(False, "pretrained"), (True, "pretrained"), (True, "plain")}
@@ -258,6 +259,15 @@ def test_arm_that_needs_photographs_is_left_out_without_them(benchmark: ModuleTy
     assert {made.name for made in (first, other, alone)} == {"ablations"}
     with pytest.raises(InputError, match="compresses a teacher"):
         benchmark.planned(ROOT / "recipes" / "quickstart.yaml", 0, None)
+
+
+def test_arm_may_see_other_images_than_its_recipe_says(benchmark: ModuleType) -> None:
+    path = ROOT / "recipes" / "ablations" / "baseline.yaml"
+    own, more = benchmark.planned(path, 0, None), benchmark.planned(path, 0, None, 20000)
+    told = [step.settings for step in more.steps if isinstance(step.settings, TeachStep)]
+    assert [phase.images for phase in told[0].phases] == [20000]
+    keys = [{step.name: step.key for step in made.steps} for made in (own, more)]
+    assert keys[0]["pairs"] == keys[1]["pairs"] and keys[0]["teach"] != keys[1]["teach"]
 
 
 CURVE = [(100, 0.4), (200, 0.2), (300, 0.1)]
