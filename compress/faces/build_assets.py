@@ -17,6 +17,7 @@ import posixpath
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -373,7 +374,7 @@ def build(wheel: Path, out: Path) -> None:
     store |= {f"mask/{name}": mask for name, mask in masks.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **store)  # type: ignore[arg-type]  # numpy types its keywords as the flag allow_pickle
+    np.savez_compressed(buffer, **dict[str, Any](store))  # numpy types all its keywords as the flag allow_pickle
     out.write_bytes(buffer.getvalue())
     print(f"{out}: {len(rest)} vertices, {len(names)} targets, {len(buffer.getvalue()) / 1e6:.2f} MB")
 

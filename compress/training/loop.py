@@ -22,6 +22,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from compress.errors import NonFiniteError, StorageError, storage_error
 from compress.training.batches import Batch, Batches
+from compress.training.muon import BETAS
 
 __all__ = [
     "Batch",
@@ -63,7 +64,7 @@ def adam(parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Ad
 
     Source: Radford et al., DCGAN (ICLR 2016), section 4.
     """
-    return torch.optim.Adam(parameters, learning_rate, betas=(0.5, 0.999), fused=True)
+    return torch.optim.Adam(parameters, learning_rate, betas=BETAS, fused=True)
 
 
 def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
