@@ -36,9 +36,9 @@ Task = Literal[
 Range = Literal["-1..1", "0..1", "0..255"]
 Gate = Literal[
     "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "ms_ssim_mean", "perceptual_mean", "haar_ratio",
-    "haar_finest_ratio", "colour_shift_mean", "landmark_error_mean", "style_strength", "gram_distance",
-    "kid_delta_upper", "sliced_wasserstein", "diversity_ratio", "identity_delta_mean", "identity_delta_p5",
-    "rank1_relative", "equivariance_shift_ratio", "equivariance_crop_ratio", "equivariance_rotation_ratio",
+    "haar_finest_ratio", "colour_shift_mean", "landmark_error_mean", "eye_opening_ratio", "eye_opening_p5",
+    "style_strength", "gram_distance", "kid_delta_upper", "sliced_wasserstein", "diversity_ratio",
+    "identity_delta_mean", "identity_delta_p5", "rank1_relative", "equivariance_shift_ratio", "equivariance_crop_ratio", "equivariance_rotation_ratio",
     "equivariance_jpeg_ratio", "equivariance_noise_ratio", "flicker_ratio", "group_psnr_gap_db",
     "group_identity_gap", "group_perceptual_gap", "int8_psnr_db", "int8_identity_delta_mean", "parity_float_levels",
     "parity_int8_levels", "parity_unoptimised_levels", "parity_openvino_levels", "integer_convolutions", "macs",

@@ -43,6 +43,15 @@ class Corners:
         return np.where(level < 0.1, np.nan, POINTS + level).astype(np.float32)
 
 
+class Lids:
+    """Eyes are open as far as the picture is bright."""
+
+    name, sha256 = "lids", "2" * 64
+
+    def opening(self, images: np.ndarray) -> np.ndarray:
+        return images.mean(axis=(1, 2, 3)) / 255
+
+
 @dataclass
 class Gain:
     """A student that multiplies the photo around mid-grey; `frozen` draws the first picture for everybody."""
@@ -56,7 +65,7 @@ class Gain:
 
 
 def judges(identity: str = "coarse", float_identity: bool = False) -> Judges:
-    return Judges(Coarse(identity), Coarse("features"), Corners(), float_identity=float_identity)
+    return Judges(Coarse(identity), Coarse("features"), Corners(), Lids(), float_identity=float_identity)
 
 
 def write(root: Path, count: int, people: int | None = None, facts: bool = True) -> tuple[Path, Path]:

@@ -17,9 +17,9 @@ from small_test_set import Gain
 
 STILLS = {
     "psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "ms_ssim_mean", "perceptual_mean", "haar_ratio",
-    "haar_finest_ratio", "colour_shift_mean", "landmark_error_mean", "style_strength", "gram_distance",
-    "kid_delta_upper", "sliced_wasserstein", "diversity_ratio", "identity_delta_mean", "identity_delta_p5",
-    "rank1_relative",
+    "haar_finest_ratio", "colour_shift_mean", "landmark_error_mean", "eye_opening_ratio", "eye_opening_p5",
+    "style_strength", "gram_distance", "kid_delta_upper", "sliced_wasserstein", "diversity_ratio",
+    "identity_delta_mean", "identity_delta_p5", "rank1_relative",
 }  # fmt: skip
 AGAINST_FLOAT = {"int8_psnr_db", "int8_identity_delta_mean"}
 
@@ -32,7 +32,8 @@ def test_student_like_its_teacher_is_perfect_by_every_measure(tmp_path: Path) ->
     found = evaluation.summarise(measured(tmp_path, Gain(0.8)), 0)
     assert set(found) >= STILLS and not set(found) & AGAINST_FLOAT
     assert all(found[name].finite for name in STILLS)
-    for name in ("ssim_mean", "ms_ssim_mean", "haar_ratio", "style_strength", "diversity_ratio", "rank1_relative"):
+    for name in ("ssim_mean", "ms_ssim_mean", "haar_ratio", "style_strength", "diversity_ratio", "rank1_relative",
+                 "eye_opening_ratio", "eye_opening_p5"):  # fmt: skip
         assert found[name].value == pytest.approx(1), name
     for name in ("perceptual_mean", "colour_shift_mean", "landmark_error_mean", "gram_distance", "sliced_wasserstein",
                  "kid_delta_upper", "identity_delta_mean"):  # fmt: skip

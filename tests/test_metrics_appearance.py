@@ -12,7 +12,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import wasserstein_distance
 
 import compress
-from compress.judging.metrics import colour, landmarks, style, texture
+from compress.judging.defects.pictures import narrowed_eyes
+from compress.judging.defects.scene import First, Scene
+from compress.judging.metrics import colour, eyes, landmarks, style, texture
 
 # Lab, Lab and CIEDE2000. Source: Sharma, Wu and Dalal 2005, table 1, all 34 pairs.
 PUBLISHED = """
@@ -188,3 +190,20 @@ def test_finder_looks_the_same_from_another_thread() -> None:
     here = finder.find(faces, expected, 0.7)
     with ThreadPoolExecutor(1) as workers:
         assert workers.submit(finder.find, faces, expected, 0.7).result() == pytest.approx(here)
+
+
+def test_eyes_that_were_narrowed_are_found_less_open_by_as_much() -> None:
+    sheet = cv2.imread(str(Path(compress.__file__).parent.parent / "docs" / "faces.jpg"))[:, :, ::-1]
+    teacher = np.ascontiguousarray(sheet[128:256].reshape(128, -1, 128, 3).transpose(1, 0, 2, 3))
+    points = landmarks.Finder().find(teacher, np.full((len(teacher), 5, 2), 64.0), landmarks.TEACHER_SCORE)
+    nothing = np.zeros(len(teacher), np.int64)
+    scene = Scene(teacher, points.astype(np.float32), nothing, "still", nothing, {}, First(teacher, points))
+    finder = eyes.EyeFinder()
+    before = finder.opening(teacher)
+    for share in (0.1, 0.2, 0.3):
+        found = eyes.opened(finder.opening(narrowed_eyes(teacher, scene, share)), before)
+        assert found.mean() == pytest.approx(1 - share, abs=0.04)
+
+
+def test_eyes_that_the_teacher_closes_give_a_finite_ratio() -> None:
+    assert eyes.opened(np.array([0.02, 0.15]), np.array([0.0, 0.1])) == pytest.approx([0.02 / eyes.SMALLEST, 1.5])

@@ -19,14 +19,14 @@ from torch import Tensor
 from compress.artifact import write_json
 from compress.errors import StorageError
 from compress.judging.judges import SFACE, Judges
-from compress.judging.metrics import colour, fidelity, identity, landmarks, style, texture
+from compress.judging.metrics import colour, eyes, fidelity, identity, landmarks, style, texture
 from compress.judging.testset import Batch, Bytes
 from compress.shards import Sample, Shards
 
 Floats = NDArray[np.floating]
 Table = dict[str, NDArray[np.generic]]
 
-VERSION = 1  # of what is described: a change of a metric's definition makes stored descriptions useless
+VERSION = 2  # of what is described: a change of a metric's definition makes stored descriptions useless
 JUDGES = "judges.json"
 
 
@@ -82,6 +82,7 @@ def describe(sample: Sample, judges: Judges, device: str) -> Sample:
         "teacher_colour": colour.fields(teacher).astype(np.float32),
         "teacher_slices": texture.slices(teacher),
         "teacher_points": judges.faces.find(teacher, points, landmarks.TEACHER_SCORE).astype(np.float32),
+        "teacher_opening": judges.eyes.opening(teacher).astype(np.float32),
         **_identities(sample, points, judges, device),
         **{f"gram_{layer}": gram for layer, gram in grams.items()},
         **{f"maps_{layer}": of_teacher[layer].astype(np.float16) for layer in judges.layers},
@@ -119,6 +120,7 @@ def compare(
         "slices_student": texture.slices(drawn),
         "slices_teacher": shared["teacher_slices"],
         "landmark_error": _landmarks(drawn, shared["teacher_points"], batch.points, judges),
+        "eye_opening": eyes.opened(judges.eyes.opening(drawn), shared["teacher_opening"]),
         **_features(drawn, shared, judges, device),
         "identity_student": _embed(drawn, batch.points, judges, device),
         **{name: shared[name] for name in ("identity_teacher", "identity_photo")},

@@ -119,12 +119,18 @@ def _means(table: Table, seed: int, person: Clusters) -> dict[str, Estimate]:
         "ms_ssim_mean": "ms_ssim",
         "perceptual_mean": "perceptual",
         "colour_shift_mean": "colour_shift",
+        "eye_opening_ratio": "eye_opening",
         "identity_delta_mean": "identity_delta",
         "int8_psnr_db": "int8_psnr_db",
         "float_psnr_mean_db": "float_psnr_db",
         "photo_psnr_mean_db": "photo_psnr_db",
     }
-    p5 = {"psnr_p5_db": "psnr_db", "ssim_p5": "ssim", "identity_delta_p5": "identity_delta"}
+    p5 = {
+        "psnr_p5_db": "psnr_db",
+        "ssim_p5": "ssim",
+        "eye_opening_p5": "eye_opening",
+        "identity_delta_p5": "identity_delta",
+    }
     means = {n: intervals.mean(_floats(table, column), seed, person) for n, column in names.items() if column in table}
     ends = {n: intervals.percentile(_floats(table, column), 5, seed, person) for n, column in p5.items()}
     return means | ends | _landmarks(table, seed, person)

@@ -18,7 +18,7 @@ WHOLE, MOTION = "model", "motion"
 """What is judged besides the parts of the test set: the file itself; videos."""
 
 Better = Literal["higher", "lower", "near 1"]
-Backbone = Literal["", "identity", "features", "landmarks"]
+Backbone = Literal["", "identity", "features", "landmarks", "eyes"]
 Needs = Literal["", "float", "torch", "motion", "groups", "openvino"]
 NEEDS: dict[Needs, str] = {
     "": "",
@@ -81,6 +81,14 @@ GATES: dict[str, Gate] = {
     "colour_shift_mean": Gate("Colour difference of local means to the teacher (Lab), mean", "delta E", "lower"),
     "landmark_error_mean": Gate(
         "Facial points against the teacher's, over the eyes' distance", "", "lower", backbone="landmarks"
+    ),
+    "eye_opening_ratio": Gate("How far eyes are open relative to the teacher, mean", "", "near 1", backbone="eyes"),
+    "eye_opening_p5": Gate(
+        "Opening of the eyes relative to the teacher, 5th percentile",
+        "",
+        "higher",
+        fewest=FEWEST_FOR_P5,
+        backbone="eyes",
     ),
     "style_strength": Gate("Share of the teacher's change of the photo (0 is the photo itself)", "", "near 1"),
     "gram_distance": _features("Style distance to the teacher (the photo's is 1)", "lower"),

@@ -1,4 +1,4 @@
-"""The networks that judge pictures: who is in them, what they look like, and where the face stands.
+"""The networks that judge pictures: who is in them, what they look like, where the face and how open its eyes are.
 
 `open_judges` makes them from a recipe's section. What is computed with them is `judging.description` (one picture) and
 `judging.evaluation` (a test set).
@@ -53,6 +53,15 @@ class FaceFinder(Protocol):
     def find(self, images: NDArray[np.uint8], expected: NDArray[np.floating], score: float) -> NDArray[np.floating]: ...
 
 
+class EyeMeasure(Protocol):
+    """What is asked of a network that sees how far eyes are open."""
+
+    name: str
+    sha256: str
+
+    def opening(self, images: NDArray[np.uint8]) -> NDArray[np.floating]: ...
+
+
 @dataclass(frozen=True)
 class Judges:
     """The networks of the learned metrics.
@@ -64,6 +73,7 @@ class Judges:
     identity: IdentityNetwork
     features: FeatureNetwork
     faces: FaceFinder
+    eyes: EyeMeasure
     layers: tuple[str, ...] = LAYERS
     style: tuple[str, ...] = STYLE_LAYERS
     head: str = HEAD
@@ -71,12 +81,13 @@ class Judges:
 
     def describe(self) -> dict[str, dict[str, object]]:
         """Name, hash and layers of each by its role, for verdicts and for stored features."""
-        of: Mapping[str, tuple[IdentityNetwork | FeatureNetwork | FaceFinder, tuple[str, ...]]] = {
+        of: Mapping[str, tuple[IdentityNetwork | FeatureNetwork | FaceFinder | EyeMeasure, tuple[str, ...]]] = {
             "identity": (self.identity, ()),
             "perceptual": (self.features, self.layers),
             "style": (self.features, self.style),
             "kid": (self.features, (self.head,)),
             "landmarks": (self.faces, ()),
+            "eyes": (self.eyes, ()),
         }
         return {
             role: {"name": network.name, "sha256": network.sha256, "layers": list(layers)}
@@ -85,10 +96,11 @@ class Judges:
 
 
 def open_judges(settings: JudgeSettings, device: str, float_identity: bool = False) -> Judges:
-    """The judges of a recipe: SFace or the ONNX encoder of `settings`, EfficientNet-Lite0, and YuNet.
+    """The judges of a recipe: SFace or the ONNX encoder of `settings`, EfficientNet-Lite0, YuNet and face points.
 
     Raises InputError for weights that are missing or changed, or an encoder that cannot be used.
     """
+    from compress.judging.metrics.eyes import EyeFinder
     from compress.judging.metrics.landmarks import Finder
 
     identity: IdentityNetwork
@@ -99,4 +111,4 @@ def open_judges(settings: JudgeSettings, device: str, float_identity: bool = Fal
 
         identity = OnnxEncoder(Path(settings.identity), settings.colour, settings.range)
     features = networks.features("efficientnet-lite0").to(device)
-    return Judges(identity, features, Finder(), float_identity=float_identity)
+    return Judges(identity, features, Finder(), EyeFinder(), float_identity=float_identity)

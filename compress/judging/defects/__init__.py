@@ -80,6 +80,10 @@ DEFECTS: dict[str, Defect] = {
     "geometry_shift": PictureDefect(
         "Everything lies beside its place", (0.6, 2, 6), "px", ("landmark_error_mean",), pictures.geometry_shift
     ),
+    "narrowed_eyes": PictureDefect(
+        "Eyes are less open", (0.06, 0.2, 0.4), "share of the opening", ("eye_opening_ratio", "eye_opening_p5"),
+        pictures.narrowed_eyes,
+    ),
     "checkerboard": PictureDefect(
         "A checkerboard lies over the picture", (1.5, 6, 20), "levels", ("haar_finest_ratio", "haar_ratio"),
         pictures.checkerboard,

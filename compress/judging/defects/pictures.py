@@ -19,6 +19,7 @@ Floats = NDArray[np.float32]
 _HALO_PX = 1.5
 _FACE_ABOVE, _FACE_SIDE, _FACE_BELOW = 1.15, 1.1, 1.25  # of the distance from eyes to mouth
 _HEAD = 1.4  # times the face
+_EYE = 0.25  # of the distance of the eyes: so far lids are pressed whole; three times as far nothing moves
 _MODES = 2
 
 
@@ -101,6 +102,11 @@ def geometry_shift(pictures: Bytes, scene: Scene, shift: float) -> Bytes:
     return moved(pictures, np.full((len(pictures), 2), shift * scene.px, np.float32))
 
 
+def narrowed_eyes(pictures: Bytes, scene: Scene, share: float) -> Bytes:
+    """Eyes are pressed together between their lids, which follow; share of the opening that is lost."""
+    return np.stack([_pressed(image, points[:2], share) for image, points in zip(pictures, scene.points)])
+
+
 def checkerboard(pictures: Bytes, scene: Scene, levels: float) -> Bytes:
     """Every second pixel lighter, the others darker, by levels of 255: what transposed convolutions leave."""
     rows, columns = np.indices(pictures.shape[1:3])
@@ -164,6 +170,21 @@ def _faces(scene: Scene, size: float = 1) -> Floats:
         distance = np.sqrt(((x - centre[0]) / (_FACE_SIDE * length)) ** 2 + ((y - centre[1]) / reach) ** 2)
         masks.append(np.clip((1 - distance) * 4, 0, 1))
     return np.stack(masks)[..., None].astype(np.float32)
+
+
+def _pressed(image: Bytes, eyes: Floats, share: float) -> Bytes:
+    """A picture whose rows are pressed towards each of two `eyes` [2, 2], and return to their places away from them."""
+    if share <= 0:
+        return image
+    y, x = np.indices(image.shape[:2], np.float32) + np.float32(0.5)
+    reach = _EYE * max(float(np.linalg.norm(eyes[1] - eyes[0])), 1.0)
+    from_y = y.copy()
+    for eye_x, eye_y in eyes:
+        near = np.clip(1.5 - np.hypot(x - eye_x, y - eye_y) / (2 * reach), 0, 1)
+        from_y += (share / (1 - share)) * near * (y - eye_y)
+    there = (x - np.float32(0.5), from_y.astype(np.float32) - np.float32(0.5))
+    pressed: Bytes = cv2.remap(image, *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return pressed
 
 
 def _onto(image: Bytes, points: Floats, target: Floats) -> Bytes:

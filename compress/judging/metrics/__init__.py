@@ -5,6 +5,7 @@
     fidelity      one image pair: PSNR, SSIM at one and several scales, Haar detail, perceptual distance
     colour        one image pair: local colour
     landmarks     one image pair: where the face stands
+    eyes          one image pair: how far the eyes are open
     style         photo, teacher and student: how much of the style is applied
     texture       two sets of images: sliced Wasserstein distance
     distribution  two sets of images: KID and its noise floor, diversity
