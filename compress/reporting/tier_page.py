@@ -27,7 +27,8 @@ from compress.reporting.sheets import Row, read_sheet
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "Fidelity": ("psnr_mean_db", "psnr_p5_db", "ssim_mean", "ssim_p5", "ms_ssim_mean", "perceptual_mean", "haar_ratio",
-                 "haar_finest_ratio", "colour_shift_mean", "landmark_error_mean", "eye_opening_ratio", "eye_opening_p5"),
+                 "haar_finest_ratio", "colour_shift_mean", "landmark_error_mean", "eye_opening_ratio",
+                 "eye_opening_p5"),
     "Style": ("style_strength", "gram_distance", "kid_delta_upper", "sliced_wasserstein", "diversity_ratio"),
     "Identity": ("identity_delta_mean", "identity_delta_p5", "rank1_relative"),
     "Steadiness": ("equivariance_shift_ratio", "equivariance_crop_ratio", "equivariance_rotation_ratio",
