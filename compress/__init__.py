@@ -18,4 +18,4 @@ It holds no networks of its own: those are the sibling packages `teachers` and `
 
 from __future__ import annotations
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
