@@ -11,7 +11,7 @@ from typing import Any
 from students.architecture import record_for
 
 TIERS: dict[str, dict[str, Any]] = {
-    # 75 M MACs: nine tenths of the time of the whole student on a 512 px photo is what surrounds the core, whatever the core.
+    # 79 M MACs: nine tenths of the time of the whole student on a 512 px photo pass around the core, whatever the core.
     "cpu": {"family": "map", "width": [40, 64, 80], "core_resolution": 80, "blocks": 2, "block": "plain"},
     # 449 M MACs, most of them at stride 8 in widths that fill 8-bit vector units: few channels where pixels are many.
     "npu": {"family": "map", "width": [64, 128, 192], "core_resolution": 96, "blocks": [192, 192], "block": "plain"},
