@@ -311,7 +311,7 @@ class AssessSettings(Section):
     rendered: Annotated[int, Field(ge=16, le=100_000, description="rendered pairs: cartoons to compare with")] = 320
     rendered_seed: Seed = 900
     drawn_renders: Count = Field(default=48, description="of the rendered photos, those that are stylised too")
-    shifted: Count = Field(default=48, description="photographs that are drawn shifted as well")
+    shifted: Count = Field(default=96, description="photographs that are drawn shifted as well")
     turns: Annotated[int, Field(ge=0, le=1_000, description="rendered heads that turn")] = 6
     frames: Annotated[int, Field(ge=2, le=100, description="frames of each turn")] = 6
     sheet: Annotated[int, Field(ge=1, le=600, description="faces on the sheet")] = 60
