@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from compress.faces.fabric import weave
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Bytes, Floats, Ints, kernel
 from compress.faces.materials import BEARD, CLOTH, EYE, GLASSES, HAIR, HEADWEAR, SCARF, SKIN, TEETH
 from compress.faces.sampling import sample_texture
 from compress.faces.shading import BEARD as BEARD_DENSITY
@@ -46,16 +46,17 @@ _LINEAR = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 
 
 @kernel
-def decode(value):  # type: ignore[no-untyped-def]  # numba infers them
+def decode(value: float) -> float:
     """Texel 0..255 to linear light."""
     low = int(value)
     high = min(255, low + 1)
     share = value - low
-    return _LINEAR[low] * (1 - share) + _LINEAR[high] * share
+    light: float = _LINEAR[low] * (1 - share) + _LINEAR[high] * share
+    return light
 
 
 @kernel
-def cloth_row(u, v, numbers):  # type: ignore[no-untyped-def]  # numba infers them
+def cloth_row(u: float, v: float, numbers: Floats) -> int:
     """Row of `colours` of the cloth at a depth u below the neckline and a distance v from the middle."""
     if numbers[SUIT] > 0 and v < 0.45 * max(0.0, 1 - u / numbers[LAPEL]) + 0.02:
         if numbers[TIED] > 0 and v < 0.075 + 0.03 * u and u > 0.03:
@@ -65,7 +66,9 @@ def cloth_row(u, v, numbers):  # type: ignore[no-untyped-def]  # numba infers th
 
 
 @kernel
-def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore[no-untyped-def]  # numba infers them
+def eye_albedo(
+    rgb: Floats, u: float, v: float, flat: Bytes, place: Ints, colours: Floats, numbers: Floats, texel: Floats
+) -> float:
     """Eyeball's colour in place; the iris is magnified about its centre in the texture. Returns the share of iris."""
     cu, cv = 0.295, 0.305
     if u + v > 1.0:
@@ -75,7 +78,7 @@ def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore
     r = math.sqrt(du * du + dv * dv) * zoom
     if r > IRIS_EDGE:
         zoom += (1 - zoom) * min(1.0, (r - IRIS_EDGE) / 0.06)
-    iris = 1.0 - min(1.0, max(0.0, (r - 0.105) / 0.02))
+    iris: float = 1.0 - min(1.0, max(0.0, (r - 0.105) / 0.02))
     sample_texture(flat, place[0], place[1], place[2], cu + du * zoom, cv + dv * zoom, texel)
     for k in range(3):
         rgb[k] = decode(texel[k]) * (colours[EYE_GAIN, k] * iris + numbers[SCLERA] * (1 - iris))
@@ -88,7 +91,7 @@ def eye_albedo(rgb, u, v, flat, place, colours, numbers, texel):  # type: ignore
 
 
 @kernel
-def wear_albedo(rgb, m, u, v, colours, numbers):  # type: ignore[no-untyped-def]  # numba infers them
+def wear_albedo(rgb: Floats, m: int, u: float, v: float, colours: Floats, numbers: Floats) -> None:
     """Colour in place of clothes, headwear, scarves and spectacles."""
     if m == HEADWEAR:
         pattern = int(numbers[HEADWEAR_PATTERN])
@@ -111,7 +114,19 @@ def wear_albedo(rgb, m, u, v, colours, numbers):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):  # type: ignore[no-untyped-def]  # numba infers them
+def albedo(
+    rgb: Floats,
+    m: int,
+    u: float,
+    v: float,
+    scalp: float,
+    flat: Bytes,
+    textures: Ints,
+    zones: Ints,
+    colours: Floats,
+    numbers: Floats,
+    texel: Floats,
+) -> float:
     """Colour [3] in place of material m; returns a trait: lip of skin 0..1, iris of an eye 0..1, strand of hair."""
     if m in (CLOTH, GLASSES, HEADWEAR, SCARF):
         wear_albedo(rgb, m, u, v, colours, numbers)
@@ -122,7 +137,7 @@ def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):
     if m in (HAIR, BEARD):
         row = HAIR_COLOUR if m == HAIR else BEARD_COLOUR
         tone = (texel[1] if numbers[CARTOON] > 0 else texel[0]) / 110.0
-        strand = max(0.0, 1 + numbers[STRANDS] * (tone - 1))
+        strand: float = max(0.0, 1 + numbers[STRANDS] * (tone - 1))
         level = strand**1.3
         for k in range(3):
             rgb[k] = colours[row, k] * level
@@ -138,7 +153,8 @@ def albedo(rgb, m, u, v, scalp, flat, textures, zones, colours, numbers, texel):
         for k in range(4):
             texel[k] /= 255.0
         skin_albedo(rgb, texel, beard, scalp, colours, numbers)
-        return texel[0]
+        lip: float = texel[0]
+        return lip
     if m == TEETH:
         for k in range(3):
             rgb[k] = min(0.9, rgb[k] * (1.0 + 0.12 * numbers[CARTOON]))

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from compress.faces.hair import smoothstep
 from compress.faces.head import Head
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Floats, kernel
 from compress.faces.population import Person, Population
 from compress.faces.pose import Pose
 from compress.faces.styles import Curve, Style
@@ -159,12 +158,11 @@ def magnify_eye(positions: Array, eyeball: Array, style: Style) -> None:
     centre = eyeball.mean(0)
     reach = style.eye_reach * float(np.abs(eyeball[:, 0] - centre[0]).max())
     shift = np.array(style.eye_shift, np.float32) * np.array([np.sign(centre[0]), 1, 1], np.float32)
-    move: Any = spread_from
-    move(positions, centre, reach, np.array(style.eye_growth, np.float32), shift)
+    spread_from(positions, centre, reach, np.array(style.eye_growth, np.float32), shift)
 
 
 @kernel
-def spread_from(points, centre, reach, growth, shift):  # type: ignore[no-untyped-def]  # numba infers them
+def spread_from(points: Floats, centre: Floats, reach: float, growth: Floats, shift: Floats) -> None:
     """Move points [n, 3] in place away from a centre by growth [3] and along shift [3], less the farther they are."""
     for i in range(len(points)):
         x, y, z = points[i, 0] - centre[0], points[i, 1] - centre[1], points[i, 2] - centre[2]

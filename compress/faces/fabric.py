@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Floats, kernel
 from compress.faces.wear import BANDED, CHECKED, DOTTED, RIBBED, STRIPED, TRIMMED
 
 RIBBON = 0.24
@@ -12,7 +12,7 @@ RIBBON = 0.24
 
 
 @kernel
-def weave(rgb, u, v, first, second, pattern, period):  # type: ignore[no-untyped-def]  # numba infers them
+def weave(rgb: Floats, u: float, v: float, first: Floats, second: Floats, pattern: int, period: float) -> None:
     """Colour in place of a fabric at (u, v) decimetres: rows `first` and `second` [3], pattern, period."""
     share = 0.0
     a = u / period

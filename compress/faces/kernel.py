@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
+Bytes = npt.NDArray[np.uint8]
+"""Of what kernels take and give: numba compiles one for each precision that it meets."""
 
 RELAXED = {"afn", "arcp", "contract", "nsz"}
 """Freedoms of LLVM's arithmetic: approximate powers, reciprocals, fused multiply-add, unsigned zeros. Sums keep their

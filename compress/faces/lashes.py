@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Bytes, Floats, kernel
 from compress.faces.materials import BROW, GLASSES, HAIR, HEADWEAR, LASH, MATERIALS, SCARF, SKIN, TEETH
 from compress.faces.population import Person
 from compress.faces.raster import cover
@@ -24,7 +22,7 @@ LASH_COLOUR = 0.006
 
 
 @kernel
-def cover_samples(light, label, through, brow, skin_level):  # type: ignore[no-untyped-def]  # numba infers them
+def cover_samples(light: Floats, label: Bytes, through: Floats, brow: Floats, skin_level: float) -> None:
     """Blend hairs that let `through` [H, W, 2] (brows, lashes) over light [H, W, 3] and label [H, W], in place.
 
     brow [3]: colour of the brows; skin_level: brightness of skin in light of 1.
@@ -63,8 +61,7 @@ def draw_hairs(
     mascara = 1 + 0.5 * person.wear.make_up.liner
     gain[LASH] = (1.0 if person.male < 0.5 else 0.45) * (0.9 if cartoon else 1.1) * mascara
     brow = np.clip(colours[HAIR_COLOUR] * 0.55 + 0.01, 0.012, 0.30)
-    blend: Any = cover_samples
-    blend(
+    cover_samples(
         light,
         label,
         cover(screen, *mesh, flat, textures, depth, gain),

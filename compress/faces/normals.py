@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Floats, Ints, kernel
 from compress.faces.materials import EYE, HEADWEAR, SCARF
 
 GRAZING = 0.02
@@ -12,14 +12,14 @@ GRAZING = 0.02
 
 
 @kernel
-def unit(x, y, z):  # type: ignore[no-untyped-def]  # numba infers them
+def unit(x: float, y: float, z: float) -> tuple[float, float, float]:
     """A vector divided by its length."""
     inverse = 1.0 / (math.sqrt(x * x + y * y + z * z) + 1e-9)
     return x * inverse, y * inverse, z * inverse
 
 
 @kernel
-def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba infers them
+def blend(values: Floats, faces: Ints, i: int, c0: float, c1: float) -> tuple[float, float, float]:
     """Vector [n, 3] of the vertices at two barycentrics of triangle i."""
     a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
     c2 = 1 - c0 - c1
@@ -31,7 +31,9 @@ def blend(values, faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba in
 
 
 @kernel
-def face_camera(m, nx, ny, nz, vx, vy, vz):  # type: ignore[no-untyped-def]  # numba infers them
+def face_camera(
+    m: int, nx: float, ny: float, nz: float, vx: float, vy: float, vz: float
+) -> tuple[float, float, float, float]:
     """A unit normal that does not turn from the camera, and its cosine; cloth has two sides."""
     nx, ny, nz = unit(nx, ny, nz)
     facing = nx * vx + ny * vy + nz * vz

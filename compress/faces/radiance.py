@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Floats, kernel
 from compress.faces.materials import (
     CLOTH,
     EYE,
@@ -38,14 +38,15 @@ _BASIS = np.array([0.282095] + [0.488603] * 3 + [1.092548] * 2 + [0.315392, 1.09
 
 
 @kernel
-def irradiance(harmonics, x, y, z, k):  # type: ignore[no-untyped-def]  # numba infers them
+def irradiance(harmonics: Floats, x: float, y: float, z: float, k: int) -> float:
     """Second-order harmonics [9, 3] of channel k, times their basis factors, in direction (x, y, z); not negative."""
     flat = harmonics[0, k] + harmonics[1, k] * y + harmonics[2, k] * z + harmonics[3, k] * x
     mixed = harmonics[4, k] * (x * y) + harmonics[5, k] * (y * z) + harmonics[7, k] * (x * z)
-    return max(
+    light: float = max(
         0.0,
         flat + mixed + harmonics[6, k] * (3 * z * z - 1) + harmonics[8, k] * (x * x - y * y),
     )
+    return light
 
 
 def scale_harmonics(harmonics: Array) -> Array:
@@ -69,18 +70,30 @@ def wraps(numbers: Array) -> npt.NDArray[np.float64]:
 
 
 @kernel
-def eye_glint(rx, ry, rz, lit, lights, numbers):  # type: ignore[no-untyped-def]  # numba infers them
+def eye_glint(rx: float, ry: float, rz: float, lit: float, lights: Floats, numbers: Floats) -> float:
     """Brightness of the lights that an eye mirrors in direction (rx, ry, rz)."""
     towards = rx * lights[CATCH, 0] + ry * lights[CATCH, 1] + rz * lights[CATCH, 2]
     edge = 0.984 - 0.022 * numbers[CARTOON]
-    glint = numbers[CATCHLIGHT] * min(1.0, max(0.0, (towards - edge) / 0.008)) * (0.5 + 0.5 * lit)
+    glint: float = numbers[CATCHLIGHT] * min(1.0, max(0.0, (towards - edge) / 0.008)) * (0.5 + 0.5 * lit)
     # A smaller one below, opposite to the first: light that a floor or a table would throw.
     towards = rz * lights[CATCH, 2] - 0.7 * rx * lights[CATCH, 0] - 0.6 * ry * lights[CATCH, 1]
-    return glint + numbers[SECOND_CATCHLIGHT] * min(1.0, max(0.0, (towards - 0.975) / 0.008))
+    second: float = numbers[SECOND_CATCHLIGHT] * min(1.0, max(0.0, (towards - 0.975) / 0.008))
+    return glint + second
 
 
 @kernel
-def highlight(m, trait, lit, ao, facing, half, view_half, to_key, glint, numbers):  # type: ignore[no-untyped-def]  # numba infers them
+def highlight(
+    m: int,
+    trait: float,
+    lit: float,
+    ao: float,
+    facing: float,
+    half: float,
+    view_half: float,
+    to_key: float,
+    glint: float,
+    numbers: Floats,
+) -> tuple[float, float]:
     """Shares that a material mirrors: of the key light, of the light of the direction that it mirrors."""
     if m == SKIN:
         sheen = (0.04 + 0.96 * (1 - facing) ** 5) * 0.22 * numbers[GLOSS] * ao

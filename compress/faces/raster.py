@@ -10,7 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Bytes, Floats, Ints, kernel
 from compress.faces.materials import BEARD, BROW, CLOTH, EYE, HAIR, LASH, SKIN
 from compress.faces.sampling import hash01, texture_alpha
 from compress.faces.triangles import box, place, span, texture_place, weights
@@ -29,18 +29,19 @@ NOWHERE = np.float32(1e9)
 
 
 @kernel
-def is_hole(m, u, v, flat, textures, x, y):  # type: ignore[no-untyped-def]  # numba infers them
+def is_hole(m: int, u: float, v: float, flat: Bytes, textures: Ints, x: int, y: int) -> bool:
     """Whether cloth, hair or beard is cut out here; hair by its alpha with a little hashed dither."""
     if m == CLOTH:
         return u < 0.0
     across, up = textures[m, 1], textures[m, 2]
     tx = min(across - 1, max(0, int(u * across)))
     ty = min(up - 1, max(0, int((1.0 - v) * up)))
-    return flat[textures[m, 0] + (ty * across + tx) * 4 + 3] < 255.0 * (0.30 + 0.4 * hash01(x, y, 7))
+    clear: bool = flat[textures[m, 0] + (ty * across + tx) * 4 + 3] < 255.0 * (0.30 + 0.4 * hash01(x, y, 7))
+    return clear
 
 
 @kernel
-def find_least(nearness, least):  # type: ignore[no-untyped-def]  # numba infers them
+def find_least(nearness: Floats, least: Floats) -> None:
     """Fill in the least nearness in every block of samples."""
     height, width = nearness.shape
     least[:] = NOWHERE
@@ -50,7 +51,7 @@ def find_least(nearness, least):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @kernel
-def is_hidden(least, left, right, top, bottom, nearest):  # type: ignore[no-untyped-def]  # numba infers them
+def is_hidden(least: Floats, left: int, right: int, top: int, bottom: int, nearest: float) -> bool:
     """Whether all that was drawn in the blocks around a box is nearer than what comes."""
     for row in range(top // BLOCK, bottom // BLOCK + 1):
         for column in range(left // BLOCK, right // BLOCK + 1):
@@ -84,7 +85,18 @@ def rasterize(
 
 
 @kernel
-def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, outside):  # type: ignore[no-untyped-def]  # numba infers them
+def fill(
+    screen: Floats,
+    faces: Ints,
+    uv_faces: Ints,
+    material: Ints,
+    uv: Floats,
+    flat: Bytes,
+    textures: Ints,
+    width: int,
+    height: int,
+    outside: int,
+) -> tuple[npt.NDArray[np.int32], Array, Array, Array]:
     """See rasterize."""
     triangle = np.full((height, width), -1, np.int32)
     nearness = np.zeros((height, width), np.float32)
@@ -147,7 +159,17 @@ def fill(screen, faces, uv_faces, material, uv, flat, textures, width, height, o
 
 
 @kernel
-def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  # type: ignore[no-untyped-def]  # numba infers them
+def cover(
+    screen: Floats,
+    faces: Ints,
+    uv_faces: Ints,
+    material: Ints,
+    uv: Floats,
+    flat: Bytes,
+    textures: Ints,
+    depth: Floats,
+    gain: Floats,
+) -> Floats:
     """Order-independent transmittance [H, W, 2] float32 of brows (0) and lashes (1) over the visible surface.
 
     gain [materials] float32 multiplies the texture alpha.
@@ -184,7 +206,7 @@ def cover(screen, faces, uv_faces, material, uv, flat, textures, depth, gain):  
 
 
 @kernel
-def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore[no-untyped-def]  # numba infers them
+def interpolate(triangle: Ints, bary0: Floats, bary1: Floats, faces: Ints, attribute: Floats, step: int) -> Floats:
     """Per-vertex attribute [n, k] float32 seen at every step-th sample: [H/step, W/step, k]; zero where empty."""
     height = triangle.shape[0] // step
     width = triangle.shape[1] // step
@@ -208,7 +230,7 @@ def interpolate(triangle, bary0, bary1, faces, attribute, step):  # type: ignore
 
 
 @kernel
-def accumulate_targets(weights, starts, vertex, value, positions):  # type: ignore[no-untyped-def]  # numba infers them
+def accumulate_targets(weights: Floats, starts: Ints, vertex: Ints, value: Floats, positions: Floats) -> None:
     """Add sum_k weights[k] * target_k to positions [n, 3] in place; targets are sparse rows starts[k]:starts[k+1]."""
     for k in range(weights.shape[0]):
         w = weights[k]
@@ -222,7 +244,7 @@ def accumulate_targets(weights, starts, vertex, value, positions):  # type: igno
 
 
 @kernel
-def vertex_normals(positions, faces):  # type: ignore[no-untyped-def]  # numba infers them
+def vertex_normals(positions: Floats, faces: Ints) -> Floats:
     """Area-weighted unit vertex normals [n, 3] float32 of a triangle mesh."""
     out = np.zeros_like(positions)
     for i in range(faces.shape[0]):

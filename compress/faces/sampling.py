@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Bytes, Floats, kernel
 
 
 @kernel
-def hash01(x, y, s):  # type: ignore[no-untyped-def]  # numba infers them
+def hash01(x: int, y: int, s: int) -> np.float32:
     """A repeatable pseudo-random number in [0, 1) of three integers."""
     h = np.uint32(x * 374761393 + y * 668265263 + s * 2246822519)
     h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
@@ -17,7 +17,7 @@ def hash01(x, y, s):  # type: ignore[no-untyped-def]  # numba infers them
 
 
 @kernel
-def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-untyped-def]  # numba infers them
+def sample_texture(flat: Bytes, offset: int, width: int, height: int, u: float, v: float, out: Floats) -> None:
     """Bilinear RGBA look-up into the flat uint8 atlas; v points up; out [4] gets 0..255."""
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
     y = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.001)
@@ -33,7 +33,7 @@ def sample_texture(flat, offset, width, height, u, v, out):  # type: ignore[no-u
 
 
 @kernel
-def texture_alpha(flat, offset, width, height, u, v):  # type: ignore[no-untyped-def]  # numba infers them
+def texture_alpha(flat: Bytes, offset: int, width: int, height: int, u: float, v: float) -> float:
     """Bilinear look-up of the alpha channel alone, 0..255; see sample_texture."""
     x = min(max(u * width - 0.5, 0.0), width - 1.001)
     y = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.001)
@@ -44,4 +44,5 @@ def texture_alpha(flat, offset, width, height, u, v):  # type: ignore[no-untyped
     o = offset + (iy * width + ix) * 4 + 3
     top = flat[o] * (1 - fx) + flat[o + 4] * fx
     bottom = flat[o + width * 4] * (1 - fx) + flat[o + width * 4 + 4] * fx
-    return top * (1 - fy) + bottom * fy
+    alpha: float = top * (1 - fy) + bottom * fy
+    return alpha

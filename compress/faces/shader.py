@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compress.faces.albedo import albedo
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Bytes, Floats, Ints, kernel
 from compress.faces.materials import (
     CLOTH,
     EYE,
@@ -57,7 +57,7 @@ LIFT = 0.02
 
 
 @kernel
-def surface(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]  # numba infers them
+def surface(triangle: Ints, depth: Floats, material: Ints, y: int, x: int) -> int:
     """Material of the one surface that the four samples of a pixel show, so that fewer shadings do; -1 for several."""
     shown = material[triangle[y, x]] if triangle[y, x] >= 0 else -1
     for row in range(y, y + 2):
@@ -71,36 +71,36 @@ def surface(triangle, depth, material, y, x):  # type: ignore[no-untyped-def]  #
 def shade(*samples: Any) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Colour and label of every sample; arguments and results as of `shade_samples`, but harmonics as they are."""
     *before, harmonics, colours, numbers = samples
-    kernel: Any = shade_samples
+    kernel: Any = shade_samples  # numba types its kernels as callables of nothing
     image, label = kernel(*before, scale_harmonics(harmonics), colours, numbers, wraps(numbers))
     return image, label
 
 
 @kernel
-def shade_samples(  # type: ignore[no-untyped-def]  # numba infers them
-    triangle,
-    bary0,
-    bary1,
-    depth,
-    faces,
-    uv_faces,
-    material,
-    uv,
-    positions,
-    normals,
-    occlusion,
-    scalp,
-    flat,
-    textures,
-    zones,
-    shadow_map,
-    light_frame,
-    lights,
-    sky,
-    colours,
-    numbers,
-    wrap,
-):
+def shade_samples(
+    triangle: Ints,
+    bary0: Floats,
+    bary1: Floats,
+    depth: Floats,
+    faces: Ints,
+    uv_faces: Ints,
+    material: Ints,
+    uv: Floats,
+    positions: Floats,
+    normals: Floats,
+    occlusion: Floats,
+    scalp: Floats,
+    flat: Bytes,
+    textures: Ints,
+    zones: Ints,
+    shadow_map: Floats,
+    light_frame: Floats,
+    lights: Floats,
+    sky: Floats,
+    colours: Floats,
+    numbers: Floats,
+    wrap: Floats,
+) -> tuple[Floats, Bytes]:
     """Colour of every sample [H, W, 3] float32 (linear light) and its label [H, W] uint8.
 
     Pixels that show nothing but one surface of skin are shaded once, at the sample that stands for the pixel in the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Floats, kernel
 from compress.faces.sampling import hash01
 
 SHADOW_BIAS = 0.045
@@ -20,7 +20,14 @@ _TINTED = ((np.arange(2 * TAPS + 1) / (2 * TAPS))[:, None] ** (0.65 + 0.175 * np
 
 
 @kernel
-def lit_taps(shadow_map, frame, texels, point, x, y):  # type: ignore[no-untyped-def]  # numba infers them
+def lit_taps(
+    shadow_map: Floats,
+    frame: Floats,
+    texels: tuple[float, float, float],
+    point: tuple[float, float, float],
+    x: int,
+    y: int,
+) -> int:
     """How many of the taps around a point the key light reaches; the taps are turned at random from sample to sample.
 
     frame [3, 3]: axes of the shadow map; texels: scale and centre (scene units to texels), radius of the taps; x, y:
@@ -43,6 +50,7 @@ def lit_taps(shadow_map, frame, texels, point, x, y):  # type: ignore[no-untyped
 
 
 @kernel
-def tinted(taps, k):  # type: ignore[no-untyped-def]  # numba infers them
+def tinted(taps: int, k: int) -> float:
     """Share of channel k at the edge of a shadow on skin, where red light is scattered furthest; taps: of two sets."""
-    return _TINTED[taps, k]
+    share: float = _TINTED[taps, k]
+    return share

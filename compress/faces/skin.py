@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Floats, kernel
 from compress.faces.shading import (
     BEARD,
     BEARD_COLOUR,
@@ -25,7 +25,7 @@ from compress.faces.skin_textures import LINE
 
 
 @kernel
-def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-untyped-def]  # numba infers them
+def skin_albedo(rgb: Floats, zone: Floats, beard: float, scalp: float, colours: Floats, numbers: Floats) -> None:
     """Skin colour in place: tone, make-up, freckles, lips, beard, scalp hair; zone is the zone texture in 0..1."""
     toon = numbers[CARTOON]
     fine = (zone[3] - 0.5) * 8.0
@@ -59,7 +59,7 @@ def skin_albedo(rgb, zone, beard, scalp, colours, numbers):  # type: ignore[no-u
 
 
 @kernel
-def skin_gloss(lip, facing, half, view_half, to_key, numbers):  # type: ignore[no-untyped-def]  # numba infers them
+def skin_gloss(lip: float, facing: float, half: float, view_half: float, to_key: float, numbers: Floats) -> float:
     """Share of the key light that skin mirrors to the camera: GGX (Walter et al. 2007), glossier lips."""
     rough = numbers[ROUGHNESS] * (1 - 0.25 * lip)
     a2 = rough**4
@@ -67,6 +67,7 @@ def skin_gloss(lip, facing, half, view_half, to_key, numbers):  # type: ignore[n
     kk = (rough + 1) ** 2 / 8
     visible = 1 / ((facing * (1 - kk) + kk) * (max(to_key, 0.05) * (1 - kk) + kk))
     fresnel = 0.04 + 0.96 * (1 - view_half) ** 5
-    return (
+    share: float = (
         numbers[GLOSS] * (1 + 0.6 * lip) * a2 / (math.pi * d * d + 1e-9) * fresnel * visible * 0.25 * max(to_key, 0.0)
     )
+    return share

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from compress.faces.kernel import kernel
+from compress.faces.kernel import Floats, Ints, kernel
 
 EDGE_SLACK = 1e-9
 """Samples this far outside, in samples, belong to a triangle, so that rounding leaves no gap between two."""
 
 
 @kernel
-def place(screen, faces, i):  # type: ignore[no-untyped-def]  # numba infers them
+def place(screen: Floats, faces: Ints, i: int) -> tuple[float, float, float, float, float, float, float]:
     """Corners of triangle i: x and y of each, twice its signed area."""
     a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
     x0, y0 = float(screen[a, 0]), float(screen[a, 1])
@@ -21,7 +21,9 @@ def place(screen, faces, i):  # type: ignore[no-untyped-def]  # numba infers the
 
 
 @kernel
-def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def]  # numba infers them
+def box(
+    x0: float, y0: float, x1: float, y1: float, x2: float, y2: float, width: int, height: int
+) -> tuple[int, int, int, int]:
     """First and last column, first and last row of the samples that may lie in a triangle."""
     left = max(0, math.ceil(min(x0, x1, x2) - 0.5))
     right = min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
@@ -30,7 +32,9 @@ def box(x0, y0, x1, y1, x2, y2, width, height):  # type: ignore[no-untyped-def] 
 
 
 @kernel
-def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-def]  # numba infers them
+def weights(
+    x0: float, y0: float, x1: float, y1: float, x2: float, y2: float, area: float, px: float, py: float
+) -> tuple[float, float, float, float, float, float]:
     """Two barycentrics at a point, and how they change with x and with y."""
     inverse = 1.0 / area
     w0 = ((x1 - px) * (y2 - py) - (x2 - px) * (y1 - py)) * inverse
@@ -39,7 +43,7 @@ def weights(x0, y0, x1, y1, x2, y2, area, px, py):  # type: ignore[no-untyped-de
 
 
 @kernel
-def clip(low, high, weight, step):  # type: ignore[no-untyped-def]  # numba infers them
+def clip(low: float, high: float, weight: float, step: float) -> tuple[float, float]:
     """Narrow the steps low..high along a row to where weight + k * step >= 0."""
     if step > 0.0:
         return max(low, -weight / step), high
@@ -49,7 +53,7 @@ def clip(low, high, weight, step):  # type: ignore[no-untyped-def]  # numba infe
 
 
 @kernel
-def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]  # numba infers them
+def span(w0: float, w1: float, s0: float, s1: float, length: int) -> tuple[int, int]:
     """First and last of the steps 0..length along a row at which all barycentrics are positive."""
     low, high = clip(0.0, float(length), w0, s0)
     low, high = clip(low, high, w1, s1)
@@ -58,7 +62,7 @@ def span(w0, w1, s0, s1, length):  # type: ignore[no-untyped-def]  # numba infer
 
 
 @kernel
-def texture_place(uv, uv_faces, i, c0, c1):  # type: ignore[no-untyped-def]  # numba infers them
+def texture_place(uv: Floats, uv_faces: Ints, i: int, c0: float, c1: float) -> tuple[float, float]:
     """Texture coordinates at two barycentrics of triangle i."""
     a, b, c = uv_faces[i, 0], uv_faces[i, 1], uv_faces[i, 2]
     c2 = 1.0 - c0 - c1
